@@ -1,0 +1,48 @@
+# gitproc_room(NAME FOLDER [LINK lib...] [PRIVATE lib...] [TEST_LINK lib...] [EXCLUDE file...])
+#
+# One folder is one static library of its *.cpp, and one test program of its *_test.cpp; fuzz targets
+# (*_fuzz.cpp) are built under the fuzz preset only. A new file in the folder needs no change here.
+option(GITPROC_FUZZ "Build the libFuzzer targets (needs clang)" OFF)
+
+function(gitproc_room name folder)
+  cmake_parse_arguments(ARG "" "" "LINK;PRIVATE;TEST_LINK;EXCLUDE" ${ARGN})
+  set(dir ${CMAKE_SOURCE_DIR}/${folder})
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
+  set(tests ${sources})
+  set(fuzzers ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
+  foreach(file ${ARG_EXCLUDE})
+    list(REMOVE_ITEM sources ${dir}/${file})
+  endforeach()
+
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    set(scope PUBLIC)
+    target_link_libraries(${name} PRIVATE gitproc_warnings ${ARG_PRIVATE})
+  else()
+    add_library(${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${name} ${scope} ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} ${scope} ${ARG_LINK})
+
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE ${name} gitproc_testing gitproc_warnings ${ARG_PRIVATE} ${ARG_TEST_LINK})
+    target_compile_definitions(${name}_test PRIVATE GITPROC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    catch_discover_tests(${name}_test TEST_PREFIX "${folder}: "
+      PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: " TIMEOUT 300)
+  endif()
+
+  if(GITPROC_FUZZ)
+    foreach(file ${fuzzers})
+      get_filename_component(target ${file} NAME_WE)
+      add_executable(${target} ${file})
+      target_compile_options(${target} PRIVATE -fsanitize=fuzzer,address,undefined)
+      target_link_options(${target} PRIVATE -fsanitize=fuzzer,address,undefined)
+      target_link_libraries(${target} PRIVATE ${name} gitproc_warnings ${ARG_PRIVATE} ${ARG_TEST_LINK})
+    endforeach()
+  endif()
+endfunction()

@@ -1,0 +1,50 @@
+#include "reconcile/base/defaulted.h"
+#include "reconcile/base/diagnostic.h"
+#include "reconcile/base/object_id.h"
+#include "reconcile/base/strings.h"
+#include "reconcile/base/time.h"
+#include "testing/catch.h"
+
+using namespace gitproc;
+
+TEST_CASE("an object id is read from and written as 40 hexadecimal digits") {
+  std::string hex = "0123456789abcdef0123456789abcdef01234567";
+  CHECK(ObjectId::parse(hex)->hex() == hex);
+  CHECK(ObjectId::parse("0123456789ABCDEF0123456789ABCDEF01234567")->hex() == hex);
+  CHECK_FALSE(ObjectId::parse(hex.substr(1)));
+  CHECK_FALSE(ObjectId::parse("g123456789abcdef0123456789abcdef01234567"));
+}
+
+TEST_CASE("a diagnostic reads like a compiler's") {
+  CHECK(to_string(Diagnostic{"web.service", 4, 1, Severity::error, "bad value"}) == "web.service:4: error: bad value");
+  CHECK(to_string(Diagnostic{"web.service", 0, 0, Severity::warning, "odd"}) == "web.service: warning: odd");
+}
+
+TEST_CASE("UTF-8 is judged as RFC 3629 has it") {
+  CHECK(is_utf8("plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"));
+  CHECK_FALSE(is_utf8("\xC0\xAF"));          // overlong
+  CHECK_FALSE(is_utf8("\xED\xA0\x80"));      // surrogate
+  CHECK_FALSE(is_utf8("\xF4\x90\x80\x80"));  // past U+10FFFF
+  CHECK_FALSE(is_utf8("\xE2\x82"));          // cut short
+}
+
+TEST_CASE("adding an infinite span to any instant is never") {
+  CHECK(after(Instant(Duration(5)), infinite) == never);
+  CHECK(after(Instant(Duration(5)), Duration(3)) == Instant(Duration(8)));
+}
+
+TEST_CASE("a Defaulted compares by content, touched or not") {
+  Defaulted<std::string> a, b;
+  b.edit() = "";
+  CHECK(a == b);
+  b.edit() = "x";
+  CHECK_FALSE(a == b);
+  a = b;
+  b.edit() = "y";
+  CHECK(*a == "x");
+}
+
+TEST_CASE("text shown to a person holds no control characters and an end") {
+  CHECK(printable("a\nb") == "a\\x0ab");
+  CHECK(printable("abcdef", 3) == "abc...");
+}

@@ -1,0 +1,23 @@
+#include "reconcile/durable.h"
+
+namespace gitproc {
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::progressing: return "progressing";
+    case Outcome::healthy: return "healthy";
+    case Outcome::degraded: return "degraded";
+    case Outcome::superseded: return "superseded";
+    case Outcome::rejected: return "rejected";
+  }
+  __builtin_unreachable();
+}
+
+std::optional<Outcome> parse_outcome(std::string_view word) {
+  for (Outcome outcome : {Outcome::progressing, Outcome::healthy, Outcome::degraded, Outcome::superseded, Outcome::rejected}) {
+    if (to_string(outcome) == word) return outcome;
+  }
+  return std::nullopt;
+}
+
+}  // namespace gitproc

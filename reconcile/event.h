@@ -1,0 +1,172 @@
+// Everything that happens, as plain values: the only input of the Reconciler. Drivers and the control socket
+// make them; none of them carries a decision.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "reconcile/actual/exit_status.h"
+#include "reconcile/actual/service.h"
+#include "reconcile/base/diagnostic.h"
+#include "reconcile/base/error.h"
+#include "reconcile/base/ids.h"
+#include "reconcile/base/object_id.h"
+#include "reconcile/desired/snapshot.h"
+
+namespace gitproc {
+
+// --- git ---
+
+// The followed branch points to `tip` now, or (nullopt) there is no such branch or it cannot be read.
+struct TipObserved {
+  std::string branch;
+  std::optional<ObjectId> tip;
+  std::string error;  // why there is no tip
+};
+
+// A LoadCommit ended well. `changes` is relative to the commit loaded before it (all units, the first time).
+struct CommitLoaded {
+  CommitInfo commit;
+  std::vector<UnitChange> changes;
+  Diagnostics warnings;  // all warnings of the commit, not only of what changed
+};
+
+// A LoadCommit ended because the commit is invalid; what was loaded before stays loaded.
+struct CommitRejected {
+  CommitInfo commit;
+  Diagnostics errors;
+};
+
+// A LoadCommit ended because the commit cannot be read (missing or corrupt object): never taken for deletion.
+struct CommitUnreadable {
+  ObjectId commit;
+  std::string error;
+};
+
+struct TreeExported {
+  ObjectId commit;
+  std::string error;  // "" when it went well
+};
+
+// --- processes; all carry the id that the Spawn, Kill or Await... command carried ---
+
+// The process exists; for Type=exec and all control commands its execve has succeeded too.
+struct Spawned {
+  ServiceId service;
+  SpawnId spawn;
+  Pid pid = 0;
+};
+
+// Nothing runs: `exit_code` is the 2xx code of the stage that failed (systemd.exec(5)), or 0 where the agent
+// could not even try (no memory, no descriptors): Result=resources.
+struct SpawnFailed {
+  ServiceId service;
+  SpawnId spawn;
+  int exit_code = 0;
+  std::string message;
+};
+
+struct ProcessExited {
+  ServiceId service;
+  Pid pid = 0;
+  ExitStatus status;
+  bool was_oom_killed = false;
+};
+
+// No process of the service is left; answers a Kill with `awaits_empty`.
+struct Emptied {
+  ServiceId service;
+};
+
+// Answers AwaitMainPid: pid is 0 where no process is left, or none can be told to be the main one.
+struct MainPidFound {
+  ServiceId service;
+  Pid pid = 0;
+  bool is_empty = false;  // no process of the service is left at all
+};
+
+// One datagram of sd_notify(3), already matched to a service.
+struct Notified {
+  ServiceId service;
+  Pid sender = 0;
+  bool is_ready = false;
+  bool is_reloading = false;
+  bool is_stopping = false;
+  bool is_watchdog = false;           // WATCHDOG=1
+  bool is_watchdog_trigger = false;   // WATCHDOG=trigger
+  std::optional<std::string> status;  // STATUS=
+  std::optional<Pid> main_pid;        // MAINPID=, in the agent's PID namespace
+  std::optional<Duration> extend_timeout;  // EXTEND_TIMEOUT_USEC=
+  std::optional<Duration> watchdog;        // WATCHDOG_USEC=
+};
+
+struct ConditionsChecked {
+  ServiceId service;
+  bool is_met = true;
+  bool is_assert = false;  // the one that failed is an Assert...=
+  std::string unmet;       // "ConditionPathExists=/x", "" when met
+};
+
+// Answers Preflight: whether the new unit could be started at all.
+struct PreflightChecked {
+  ServiceId service;
+  std::uint64_t fingerprint = 0;
+  std::string error;  // "" when nothing is missing
+};
+
+struct ProbeFinished {
+  ServiceId service;
+  bool is_healthy = false;
+  std::string detail;  // "HTTP 503", "connection refused", ...
+};
+
+// --- operators ---
+
+enum class ServiceVerb { start, stop, restart, reload };
+struct ServiceRequested {
+  RequestId request;
+  ServiceVerb verb = ServiceVerb::start;
+  std::string service;
+  std::string by;  // "uid 0"
+};
+
+struct SyncRequested {
+  RequestId request;
+  bool waits = true;
+  bool retries = false;  // --retry
+  std::string by;
+};
+
+struct RollbackRequested {
+  RequestId request;
+  std::optional<ObjectId> commit;  // already resolved; nullopt: the newest other one that was healthy here
+  std::string by;
+  std::string reason;
+  std::optional<WallTime> until;
+  bool waits = true;
+};
+
+// The followed branch was switched (`gitproc switch`); the agent has told the ref watcher already.
+struct BranchSwitched {
+  std::string branch;
+  bool is_configured = false;  // back to the configured one
+  std::optional<WallTime> until;
+};
+
+// The peer of a waiting request is gone.
+struct RequestAbandoned {
+  RequestId request;
+};
+
+struct ShutdownRequested {
+  bool stops_services = false;
+};
+
+using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned, SpawnFailed,
+                           ProcessExited, Emptied, MainPidFound, Notified, ConditionsChecked, PreflightChecked,
+                           ProbeFinished, ServiceRequested, SyncRequested, RollbackRequested, BranchSwitched,
+                           RequestAbandoned, ShutdownRequested>;
+
+}  // namespace gitproc

@@ -1,0 +1,34 @@
+// The diff: from what is (or would be) running to what a commit wants, as an ordered list of actions for
+// people and tests. The Reconciler carries out the same order step by step.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reconcile/desired/snapshot.h"
+#include "reconcile/unit/change.h"
+
+namespace gitproc {
+
+enum class Verb { stop, restart, reload, adjust, update, start };
+std::string_view to_string(Verb verb);
+
+struct Action {
+  Verb verb = Verb::start;
+  std::string unit;
+  std::string reason;  // "removed", "new", "ExecStart changed in web.service", "requires db, which restarts"
+
+  bool operator==(const Action&) const = default;
+};
+
+struct Plan {
+  std::vector<Action> actions;
+  bool operator==(const Plan&) const = default;
+};
+
+// Wave 1: removed units stop, in reverse dependency order; wave 2: changed ones restart (and what requires,
+// is bound to or part of them), reload or are adjusted, in dependency order; wave 3: new ones start, in
+// dependency order. Units with DesiredState=stopped are registered (no action). Both must be free of cycles.
+Plan make_plan(const UnitMap& from, const UnitMap& to);
+
+}  // namespace gitproc
