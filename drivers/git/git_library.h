@@ -1,0 +1,35 @@
+// libgit2 as this program uses it: initialised while any GitLibrary lives, with its caches bounded and its
+// own owner check replaced by the one of repository_access.h. libgit2 counts the initialisations itself, so
+// any number of these may exist, in any thread.
+#pragma once
+
+#include <string>
+
+#include "reconcile/base/error.h"
+
+namespace gitproc {
+
+// What libgit2 may keep of unpacked trees, commits and tags, over all repositories of the process.
+inline constexpr long object_cache_bytes = 4l << 20;
+// How packs are mapped: in windows of this size, together at most the limit. A window that is in use stays
+// mapped past the limit; packs beyond the file limit are closed and opened again when needed.
+inline constexpr unsigned long pack_window_bytes = 8ul << 20;
+inline constexpr unsigned long pack_mapped_limit_bytes = 64ul << 20;
+inline constexpr unsigned long pack_open_files_limit = 64;
+
+class GitLibrary {
+ public:
+  GitLibrary();
+  ~GitLibrary();
+  GitLibrary(const GitLibrary&);
+  GitLibrary& operator=(const GitLibrary&) { return *this; }
+};
+
+// "attempted: what libgit2 says", with the code that libgit2's `status` (negative) stands for. Must be called
+// by the thread that got the status, before its next call of libgit2.
+Error git_error_of(int status, std::string attempted);
+inline std::unexpected<Error> git_fail(int status, std::string attempted) {
+  return std::unexpected(git_error_of(status, std::move(attempted)));
+}
+
+}  // namespace gitproc

@@ -1,0 +1,41 @@
+// The data of a commit (everything but units, drop-ins, nodes/ and groups/) as files for the services:
+//
+//     <state-dir>/trees/<tree id>/...   one exported tree; the last two are kept
+//     <state-dir>/tree                  symlink to the one in use, swapped by rename(2)
+//
+// A tree is built under a temporary name and renamed when it is complete. Files that the tree before has too
+// are hard links; a tree whose data does not differ at all is a symlink to the one before. Nothing is synced
+// to disk: trees/.boot names the boot in which the trees were written, and those of an earlier boot are
+// compared with the repository, byte by byte, before they are trusted again.
+//
+// The tree comes from whoever can commit: names are checked (tree.h), folders are opened without following
+// symlinks, files are made with O_EXCL, symlinks are written as they are and never followed.
+#pragma once
+
+#include <string>
+
+#include "drivers/git/repository.h"
+#include "reconcile/base/error.h"
+#include "reconcile/base/object_id.h"
+
+namespace gitproc {
+
+inline constexpr std::size_t max_exported_file_bytes = 256u << 20;
+inline constexpr unsigned kept_trees = 2;
+
+class TreeExport {
+ public:
+  // `state_dir` exists; trees/ is made in it. Only one TreeExport per state directory.
+  explicit TreeExport(std::string state_dir);
+
+  // Makes <state-dir>/tree the data of this commit. On an error <state-dir>/tree is what it was.
+  Result<void> export_commit(Repository& repository, const ObjectId& commit);
+
+  // Puts back what was changed by hand in the tree in use; true when something had to be. Reads all of it.
+  Result<bool> restore(Repository& repository, const ObjectId& commit);
+
+ private:
+  std::string state_dir_;
+};
+
+}  // namespace gitproc
