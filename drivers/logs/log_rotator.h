@@ -1,0 +1,92 @@
+// Rotates the logs of running services, on the agent's loop and without a thread. It costs nothing while nobody
+// writes: one inotify(7) watch on the log directory tells who does, each log is looked at once a second at most,
+// and between two looks even the events do not wake the loop.
+//
+// The loop waits for fd() to become readable and for next_deadline(), and calls drain() on either.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "drivers/base/unique_fd.h"
+#include "drivers/logs/log_files.h"
+#include "drivers/logs/rotation.h"
+#include "reconcile/base/time.h"
+#include "reconcile/unit/unit.h"
+
+namespace gitproc {
+
+// Something about a service's log that people should know; each is reported when it begins, not at each look.
+struct LogIncident {
+  std::string service;
+  std::string message;
+
+  bool operator==(const LogIncident&) const = default;
+};
+
+class LogRotator {
+ public:
+  // Between two looks at the same log.
+  static constexpr Duration check_interval = std::chrono::seconds(1);
+  // The same, where inotify cannot be had.
+  static constexpr Duration poll_interval = std::chrono::seconds(10);
+  // After a rotation failed.
+  static constexpr Duration retry_interval = std::chrono::seconds(60);
+  // Logs looked at by one drain(): about 1 ms.
+  static constexpr std::size_t checks_per_drain = 256;
+
+  // Where inotify cannot be had, the first drain() says so and logs are polled.
+  static Result<LogRotator> open(const std::string& directory);
+
+  // From now on the log of `service` is kept to `policy`; again with another policy to change it. Cheap: the work
+  // (an interrupted rotation, too) is left to the next drain().
+  void watch(std::string_view service, const LogPolicy& policy);
+  void forget(std::string_view service);
+
+  int fd() const { return gate_.get(); }
+  std::vector<LogIncident> drain(Instant now);
+  // At once (a time in the past) while there is work left; never while all is quiet.
+  Instant next_deadline() const;
+
+ private:
+  struct Log {
+    LogPolicy policy;
+    bool is_recovered = false;
+    bool is_due = false;              // in due_
+    bool has_failed = false;          // reported
+    std::uint64_t size_bytes = 0;     // when last looked at, to notice a truncation
+    Instant not_before{};             // of the next rotation
+  };
+  struct Active {
+    std::string service;
+    Rotation rotation;
+  };
+
+  explicit LogRotator(LogDirectory directory);
+  void start_watching();
+  void read_events(Instant now);
+  void open_gate(bool is_open);
+  void mark_due(const std::string& service, Log& log);
+  void mark_all_due();
+  void check(const std::string& service, Log& log, Instant now);
+  void advance(Instant now);
+  void report_failure(const std::string& service, Log& log, const Error& error, Instant now);
+
+  // On the heap, for Rotation points to it.
+  std::unique_ptr<LogDirectory> directory_;
+  UniqueFd inotify_;
+  UniqueFd gate_;  // an epoll(7) that holds inotify_ only while its events are wanted
+  bool is_gate_open_ = false;
+  Instant listens_at_ = never;  // when the closed gate is looked behind; poll time without inotify
+  std::map<std::string, Log, std::less<>> logs_;
+  std::deque<std::string> due_;
+  std::optional<Active> active_;
+  std::vector<LogIncident> incidents_;
+};
+
+}  // namespace gitproc

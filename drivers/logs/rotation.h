@@ -1,0 +1,77 @@
+// One rotation of one log, without losing a byte and with the service still writing. The head of NAME.log is
+// copied to an archive, and then exactly the copied blocks are taken away from the beginning of the file
+// (fallocate(2): FALLOC_FL_COLLAPSE_RANGE). The service notices nothing: it appends to the same file.
+//
+//   step      on disk                                     after a crash here
+//   copy      NAME.log.0 grows                            it is begun anew: there is no note
+//   note      NAME.log.cut -> "copied END"                the archive is whole and on the disk: go on
+//   punch     the head of NAME.log becomes a hole         done again, does no harm
+//   note      NAME.log.cut -> "punched END"               go on
+//   collapse  the hole is gone, the rest has moved up     a hole at the beginning tells: not done yet
+//   shift     .1 -> .2, ..., .0 -> .1                     taken up at the first gap
+//   end       NAME.log.cut is gone                        done
+//
+// The hole is what makes the last question of a crash answerable: was the copied head taken away already? Where
+// the file system cannot collapse (tmpfs, btrfs) the hole stays, and the offsets of the file with it. The note is
+// a symbolic link: it appears with its content or not at all.
+//
+// The size of an archive is a multiple of the block size, so lines may straddle two files; their concatenation
+// is exact.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "drivers/base/unique_fd.h"
+#include "drivers/logs/log_files.h"
+#include "reconcile/base/error.h"
+#include "reconcile/unit/unit.h"
+
+namespace gitproc {
+
+// What NAME.log.cut says. `end` is the offset in NAME.log up to which NAME.log.0 holds everything.
+struct RotationNote {
+  enum class Phase { copied, punched };
+  Phase phase = Phase::copied;
+  std::uint64_t end = 0;
+
+  bool operator==(const RotationNote&) const = default;
+};
+// nullopt where no rotation is under way, or the note is not ours.
+std::optional<RotationNote> read_rotation_note(const LogDirectory& directory, std::string_view service);
+
+class Rotation {
+ public:
+  // Copied by one call of copy_some(): about 2 ms.
+  static constexpr std::uint64_t copy_step_bytes = 4u << 20;
+
+  // Begins a rotation if the log holds more than the policy allows; nullopt if it does not, or there is no log.
+  // The archive that this rotation would push out is removed now, to have its space.
+  static Result<std::optional<Rotation>> begin(const LogDirectory& directory, std::string service, LogPolicy policy);
+
+  // Copies a piece; true when all is copied. On an error nothing has changed but NAME.log.0 (the `copy` row).
+  Result<bool> copy_some();
+  // All the steps after the copy. Waits for the disk once, for the archive.
+  Result<void> commit();
+
+ private:
+  Rotation(const LogDirectory& directory, std::string service, LogPolicy policy)
+      : directory_(&directory), service_(std::move(service)), policy_(policy) {}
+
+  const LogDirectory* directory_;
+  std::string service_;
+  LogPolicy policy_;
+  UniqueFd live_;
+  UniqueFd archive_;
+  std::uint64_t copied_ = 0;  // offsets in the live file
+  std::uint64_t end_ = 0;
+};
+
+// Brings a rotation that a crash interrupted to its end, or removes its traces where it had not got to the note.
+// To be called before the first rotation of a log.
+Result<void> recover_rotation(const LogDirectory& directory, std::string_view service, LogPolicy policy);
+
+}  // namespace gitproc

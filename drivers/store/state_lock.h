@@ -1,0 +1,25 @@
+// One agent per state directory: <state-dir>/lock is locked with flock(2), and holds the PID of the agent that
+// has it, so that the refusal of a second agent can name the first. The kernel lifts the lock with the process,
+// however it ends; the file stays.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "drivers/base/unique_fd.h"
+#include "reconcile/base/error.h"
+
+namespace gitproc {
+
+class StateLock {
+ public:
+  // Does not wait. Error `busy`: "state directory '/var/lib/gitproc' is in use by the agent with PID 123".
+  static Result<StateLock> acquire(const std::string& directory);
+
+ private:
+  explicit StateLock(UniqueFd file) : file_(std::move(file)) {}
+
+  UniqueFd file_;
+};
+
+}  // namespace gitproc
