@@ -1,0 +1,88 @@
+#include "reconcile/reconciler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "reconcile/state.h"
+
+namespace gitproc {
+
+std::string_view to_string(SyncState state) {
+  switch (state) {
+    case SyncState::synced: return "synced";
+    case SyncState::progressing: return "progressing";
+    case SyncState::degraded: return "degraded";
+    case SyncState::held: return "held";
+    case SyncState::rejected: return "rejected";
+    case SyncState::error: return "error";
+  }
+  __builtin_unreachable();
+}
+
+Reconciler::State::State(Options given_options, DurableState given_durable, std::vector<AdoptedService> given_adopted)
+    : options(std::move(given_options)), durable(std::move(given_durable)), ids(options.seed) {
+  // An operator's start lasts until the next boot.
+  std::erase_if(durable.operator_starts, [this](const auto& entry) { return entry.second.boot_id != options.boot_id; });
+  for (AdoptedService& record : given_adopted) {
+    table.intern(record.name);
+    adopted.emplace(record.name, std::move(record));
+  }
+  is_booting = durable.applied.has_value() && !adopted.empty();
+}
+
+Reconciler::Reconciler(Options options, DurableState durable, std::vector<AdoptedService> adopted)
+    : state_(std::make_unique<State>(std::move(options), std::move(durable), std::move(adopted))) {}
+Reconciler::~Reconciler() = default;
+
+Commands Reconciler::step(std::span<const Event> events, Now now) { return state_->step(events, now); }
+
+Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
+  now = given_now;
+  for (const Event& event : events) {
+    std::visit([this](const auto& happened) { take(happened); }, event);
+  }
+  while (!timers.empty() && timers.begin()->first <= now.instant) {
+    Service& service = *table.at(timers.begin()->second);
+    timers.erase(timers.begin());
+    service.armed = never;
+    act(service, [](Lifecycle& life, LifecycleContext& context) { life.on_deadline(context); });
+    touch(service);
+  }
+  pursue_target();
+  // Looking at one service can concern others; the marks only ever grow in a step, so this ends.
+  while (!queue.empty()) {
+    Service* service = table.at(queue.front());
+    queue.pop_front();
+    service->is_queued = false;
+    evaluate(*service);
+  }
+  check_rollout();
+  for (ServiceId id : std::exchange(changed, {})) {
+    if (Service* service = table.at(id)) {
+      answer_waiting(*service);
+      table.remove_if_unused(*service);
+    }
+  }
+  answer_syncs();
+  if (is_shutting_down && up == 0) emit(ExitAgent{});
+  return std::exchange(commands, {});
+}
+
+Instant Reconciler::next_deadline() const {
+  Instant next = state_->timers.empty() ? never : state_->timers.begin()->first;
+  next = std::min({next, state_->retry_at, state_->healthy_at});
+  for (const WaitingSync& sync : state_->syncs) next = std::min(next, sync.deadline);
+  if (state_->durable.pin && state_->durable.pin->until) {
+    // A calendar time, told in the span that is left of it as of the last step.
+    next = std::min(next, after(state_->now.instant, *state_->durable.pin->until - state_->now.wall));
+  }
+  if (state_->durable.branch_override && state_->durable.branch_override->until) {
+    next = std::min(next, after(state_->now.instant, *state_->durable.branch_override->until - state_->now.wall));
+  }
+  return next;
+}
+
+const DurableState& Reconciler::durable() const { return state_->durable; }
+std::uint64_t Reconciler::durable_version() const { return state_->durable_version; }
+
+}  // namespace gitproc

@@ -1,0 +1,401 @@
+// Which commit is wanted, loading it, applying it in waves, and how it went.
+//
+//   tip or pin -> LoadCommit -> (staged) -> ExportTree -> waves: removed, changed, added -> settled (applied)
+//   -> min_healthy_time without a failure (healthy)
+//
+// A newer target takes over at once: what was staged is merged, what is already done stays done, and the
+// comparison is always between what a service runs and what is wanted, never between two commits.
+#include <algorithm>
+
+#include "reconcile/state.h"
+#include "reconcile/unit/change.h"
+
+namespace gitproc {
+namespace {
+
+// How many services an outcome names before it says "and N more".
+constexpr std::size_t named_services = 5;
+
+}  // namespace
+
+std::optional<ObjectId> Reconciler::State::target() const {
+  if (is_booting) return durable.applied;
+  if (durable.pin) return durable.pin->commit;
+  return tip;
+}
+
+const char* Reconciler::State::target_cause() const {
+  if (is_booting) return "start";
+  if (durable.pin) return "rollback";
+  return cause == "sync" || cause == "switch" ? cause.c_str() : "commit";
+}
+
+void Reconciler::State::take(const TipObserved& event) {
+  branch = event.branch;
+  tip_error = event.tip ? "" : event.error;
+  if (event.tip) tip = event.tip;  // an unreadable branch keeps what was known of it
+  retry_at = never;
+}
+
+void Reconciler::State::take(const BranchSwitched& event) {
+  DurableState& state = change_durable();
+  if (event.is_configured) {
+    state.branch_override.reset();
+  } else {
+    state.branch_override = BranchOverride{event.branch, event.until};
+  }
+  branch = event.branch;
+  cause = "switch";
+  emit(Announce{"", "switched", "", event.branch, "", std::nullopt});
+}
+
+// --- loading ---
+
+void Reconciler::State::pursue_target() {
+  if (durable.pin && durable.pin->until && now.wall >= *durable.pin->until) lift_pin("its time is up");
+  if (durable.branch_override && durable.branch_override->until && now.wall >= *durable.branch_override->until) {
+    change_durable().branch_override.reset();
+  }
+  if (retry_at <= now.instant) retry_at = never;
+  std::optional<ObjectId> wanted = target();
+  if (loading || exporting || !wanted || is_shutting_down || retry_at != never) return;
+  if (loaded && loaded->id == *wanted) {
+    if (!has_staged_commit && current && current->id == *wanted) end_settling_in();
+    if (has_staged_commit) {
+      exporting = loaded;
+      emit(ExportTree{loaded->id});
+    }
+    return;
+  }
+  if (rejected && rejected->id == *wanted) return;
+  loading = wanted;
+  emit(LoadCommit{*wanted});
+}
+
+void Reconciler::State::end_settling_in() {
+  if (!std::exchange(is_settling_in, false)) return;
+  for (const auto& [name, id] : table.by_name()) touch(*table.at(id));
+}
+
+void Reconciler::State::take(const CommitLoaded& event) {
+  loading.reset();
+  read_error.clear();
+  loaded = event.commit;
+  warnings = event.warnings;
+  has_staged_commit = true;
+  for (const UnitChange& change : event.changes) staged.insert_or_assign(change.name, change.unit);
+  if (target() == event.commit.id) {
+    rejected.reset();
+    rejection.clear();
+    pin_before.reset();
+    is_pin_tried = true;
+  }
+}
+
+void Reconciler::State::take(const CommitRejected& event) {
+  loading.reset();
+  read_error.clear();
+  if (is_booting) {
+    // What ran was valid once, for an older version perhaps; go on to what is wanted now.
+    is_booting = false;
+    return;
+  }
+  end_settling_in();
+  rejected = event.commit;
+  rejection = event.errors;
+  std::string first = event.errors.empty() ? "" : to_string(event.errors.front());
+  emit(Announce{"", "rejected", "", "", first, event.commit.id});
+  record({.commit = event.commit.id,
+          .subject = event.commit.subject,
+          .author = event.commit.author,
+          .at = now.wall,
+          .took = std::nullopt,
+          .cause = target_cause(),
+          .outcome = Outcome::rejected,
+          .message = first});
+  // A rollback to what cannot be applied is no rollback: what was before it stays.
+  if (durable.pin && durable.pin->commit == event.commit.id && !is_pin_tried) set_pin(std::exchange(pin_before, std::nullopt));
+}
+
+void Reconciler::State::take(const CommitUnreadable& event) {
+  loading.reset();
+  if (is_booting) {
+    is_booting = false;
+    return;
+  }
+  end_settling_in();
+  read_error = "cannot read commit " + event.commit.abbreviated() + ": " + event.error;
+  retry_at = after(now.instant, reload_delay);
+  emit(Announce{"", "error", "", "", read_error, event.commit});
+  if (durable.pin && durable.pin->commit == event.commit && !is_pin_tried) set_pin(std::exchange(pin_before, std::nullopt));
+}
+
+void Reconciler::State::take(const TreeExported& event) {
+  if (!exporting || exporting->id != event.commit) return;
+  CommitInfo commit = *std::exchange(exporting, std::nullopt);
+  if (!event.error.empty()) {
+    end_settling_in();
+    read_error = "cannot export the tree of " + event.commit.abbreviated() + ": " + event.error;
+    retry_at = after(now.instant, reload_delay);
+    emit(Announce{"", "error", "", "", read_error, event.commit});
+    return;
+  }
+  read_error.clear();
+  // A newer target may have come meanwhile; it is loaded on top and exported in its turn.
+  if (target() == commit.id) begin_rollout();
+}
+
+// --- applying ---
+
+void Reconciler::State::begin_rollout() {
+  bool is_same = current && current->id == loaded->id;
+  if (is_applying && !is_same) set_outcome(Outcome::superseded, "");
+  bool was_booting = std::exchange(is_booting, false);
+  const char* why = was_booting ? "start" : target_cause();
+  end_settling_in();
+  current = loaded;
+  has_staged_commit = false;
+  healthy_at = never;
+
+  outcome = Outcome::progressing;
+  adopt_all();
+  for (auto& [name, unit] : std::exchange(staged, {})) apply_change(table.intern(name), std::move(unit));
+
+  is_applying = true;
+  applying_since = now.instant;
+  cause = why;
+  // What a former agent applied was loaded to know what runs; nothing of it is started before it is known
+  // whether a newer commit wants something else.
+  is_settling_in = was_booting && target() && target() != current->id;
+  if (durable.applied == current->id) return;  // the same commit again, after a restart of the agent
+  emit(Announce{"", "applying", "", "", why, current->id});
+  record({.commit = current->id,
+          .subject = current->subject,
+          .author = current->author,
+          .at = now.wall,
+          .took = std::nullopt,
+          .cause = why,
+          .outcome = Outcome::progressing,
+          .message = ""});
+}
+
+void Reconciler::State::adopt_all() {
+  for (const auto& [name, record] : std::exchange(adopted, {})) adopt_one(table.intern(name), record);
+}
+
+void Reconciler::State::adopt_one(Service& service, const AdoptedService& record) {
+  UnitPtr unit;
+  if (auto found = staged.find(service.name); found != staged.end()) unit = found->second;
+  bool is_known = unit && unit->fingerprint == record.fingerprint;
+  if (!unit) {
+    // It runs but is in no commit that can be read: enough of a unit to stop it by.
+    auto placeholder = std::make_shared<Unit>();
+    placeholder->name = service.name;
+    placeholder->fingerprint = record.fingerprint;
+    unit = placeholder;
+  }
+  service.is_unit_unknown = !is_known;
+  service.adopted_fingerprint = record.fingerprint;
+  service.latch = record.latch;
+  service.reason = "adopted";
+  act(service, [&](Lifecycle& life, LifecycleContext& context) { life.adopt(record, unit, context); });
+  touch(service);
+}
+
+void Reconciler::State::apply_change(Service& service, UnitPtr unit) {
+  service.desired = std::move(unit);
+  service.commit = current->id;
+  if (service.desired) {
+    table.relate(service, service.desired.get());
+    auto started = durable.operator_starts.find(service.name);
+    if (started != durable.operator_starts.end() && started->second.fingerprint != service.desired->fingerprint) {
+      change_durable().operator_starts.erase(started);
+    }
+    if (service.life.unit() == nullptr) {
+      set_wave(service, Wave::added);
+    } else {
+      apply_difference(service);
+    }
+  } else {
+    if (durable.holds.contains(service.name)) change_durable().holds.erase(service.name);
+    if (durable.operator_starts.contains(service.name)) change_durable().operator_starts.erase(service.name);
+    service.preflight_error.clear();
+    set_wave(service, Wave::removed);
+    mark_stop(service, {StopCause::operator_request, "removed from the repository"});
+  }
+  after_change(service);
+  touch(service);
+  touch_neighbours(service);
+}
+
+void Reconciler::State::apply_difference(Service& service) {
+  UnitDifference change = difference(*service.life.unit(), *service.desired);
+  if (service.is_unit_unknown) {
+    if (service.desired->fingerprint == service.adopted_fingerprint) {
+      service.is_unit_unknown = false;
+      service.life.replace_unit(service.desired);
+      return;
+    }
+    change = {ChangeEffect::restart, {"what it was started from is not known any more"}};
+  }
+  service.preflight_error.clear();
+  service.restart_intent.reset();
+  if (change.effect == ChangeEffect::none) {
+    // Equal in meaning, made from other text: remember the new name of it.
+    if (service.life.unit()->fingerprint != service.desired->fingerprint) change.effect = ChangeEffect::later;
+  }
+  std::string why;
+  for (const std::string& directive : change.directives) why += (why.empty() ? "" : ", ") + directive;
+  why += " changed";
+
+  bool lifts_latch = change.effect >= ChangeEffect::reload ||
+                     (change.effect == ChangeEffect::later && service.latch && service.latch->kind == LatchKind::failed);
+  if (lifts_latch && service.latch) {
+    set_latch(service, std::nullopt);
+    service.life.reset_failed();
+  }
+  bool can_reload = service.life.is_active() && service.life.phase() != Phase::exited &&
+                    !service.desired->commands(ExecPhase::reload).empty();
+  switch (change.effect) {
+    case ChangeEffect::none: return;
+    case ChangeEffect::later:
+    case ChangeEffect::adjust:
+      service.life.replace_unit(service.desired);
+      emit(RunRecord{.service = service.id,
+                     .name = service.name,
+                     .kind = RunRecord::Kind::stamped,
+                     .main_pid = 0,
+                     .fingerprint = service.desired->fingerprint,
+                     .latch = std::nullopt});
+      break;
+    case ChangeEffect::reload:
+      if (can_reload) {
+        set_wave(service, Wave::changed);
+        service.reason = "reloaded: " + why;
+        service.life.replace_unit(service.desired);
+        emit(RunRecord{.service = service.id,
+                       .name = service.name,
+                       .kind = RunRecord::Kind::stamped,
+                       .main_pid = 0,
+                       .fingerprint = service.desired->fingerprint,
+                       .latch = std::nullopt});
+        act(service, [](Lifecycle& life, LifecycleContext& context) { (void)life.reload(context); });
+        break;
+      }
+      [[fallthrough]];
+    case ChangeEffect::restart:
+      set_wave(service, Wave::changed);
+      service.reason = why;
+      if (service.life.is_down()) {
+        // Nothing to lose: a service in backoff is tried at once, with its new unit.
+        service.life.reset_failed();
+        mark_stop(service, {StopCause::restart, why});
+      } else if (wants_running(service)) {
+        service.restart_intent = RestartIntent{"restarted: " + why, true, false};
+      } else {
+        mark_stop(service, {StopCause::operator_request, why});
+      }
+      break;
+  }
+  bool is_unwanted = !service.life.is_down() && !service.stop_mark && !service.desired->is_desired_running &&
+                     !service.is_pulled_in && !durable.operator_starts.contains(service.name);
+  if (is_unwanted) mark_stop(service, {StopCause::operator_request, "DesiredState=stopped"});
+}
+
+// --- how it went ---
+
+void Reconciler::State::check_rollout() {
+  if (!current) return;
+  bool is_settled = std::ranges::all_of(unsettled, [](const auto& members) { return members.empty(); });
+  if (is_applying && !is_settling_in && is_settled && in_motion.empty()) {
+    is_applying = false;
+    if (durable.applied != current->id) {
+      change_durable().applied = current->id;
+      emit(SetMarker{Marker::applied, current->id});
+      if (HistoryEntry* entry = history_of_current()) {
+        entry->took = std::chrono::duration_cast<Duration>(now.instant - applying_since);
+      }
+      emit(Announce{"", "applied", "", "", bad_services(), current->id});
+    }
+  }
+  if (is_applying || outcome == Outcome::healthy) return;
+  if (!bad.empty()) {
+    healthy_at = never;
+    set_outcome(Outcome::degraded, bad_services());
+  } else if (healthy_at == never) {
+    healthy_at = after(now.instant, options.min_healthy_time);
+  } else if (now.instant >= healthy_at) {
+    healthy_at = never;
+    set_outcome(Outcome::healthy, "");
+    emit(SetMarker{Marker::healthy, current->id});
+  }
+}
+
+HistoryEntry* Reconciler::State::history_of_current() {
+  for (auto entry = durable.history.rbegin(); entry != durable.history.rend(); ++entry) {
+    if (entry->commit == current->id && entry->outcome != Outcome::rejected) {
+      ++durable_version;
+      return &*entry;
+    }
+  }
+  return nullptr;
+}
+
+void Reconciler::State::set_outcome(Outcome reached, std::string message) {
+  if (outcome == reached) return;
+  outcome = reached;
+  HistoryEntry* entry = history_of_current();
+  if (entry == nullptr) return;
+  // A commit that is only come back to, after a restart of the agent, keeps what was found of it.
+  if (reached == Outcome::superseded && entry->outcome != Outcome::progressing) return;
+  if (entry->outcome == reached) return;
+  entry->outcome = reached;
+  entry->message = std::move(message);
+  emit(Announce{"", std::string(to_string(reached)), "", "", entry->message, current->id});
+}
+
+std::string Reconciler::State::bad_services() const {
+  std::string text;
+  std::size_t named = 0;
+  for (ServiceId id : bad) {
+    if (named++ == named_services) {
+      text += " and " + std::to_string(bad.size() - named_services) + " more";
+      break;
+    }
+    const Service& service = *const_cast<ServiceTable&>(table).at(id);
+    text += (text.empty() ? "" : ", ") + service.name;
+    if (!service.preflight_error.empty()) {
+      text += " (" + service.preflight_error + ")";
+    } else if (service.life.health() == HealthState::unhealthy) {
+      text += " (unhealthy)";
+    } else {
+      text += " (" + std::string(to_string(shown_state(service))) + ")";
+    }
+  }
+  return text;
+}
+
+void Reconciler::State::record(HistoryEntry entry) {
+  std::vector<HistoryEntry>& history = change_durable().history;
+  history.push_back(std::move(entry));
+  if (history.size() > history_limit) history.erase(history.begin());
+}
+
+// --- pins ---
+
+void Reconciler::State::set_pin(std::optional<Pin> pin) {
+  change_durable().pin = std::move(pin);
+  retry_at = never;
+  emit(SetMarker{Marker::pinned, durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
+  emit(Announce{"", durable.pin ? "pinned" : "unpinned", "", "", durable.pin ? durable.pin->reason : "",
+                durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
+}
+
+void Reconciler::State::lift_pin(std::string why) {
+  if (!durable.pin) return;
+  change_durable().pin.reset();
+  emit(SetMarker{Marker::pinned, std::nullopt});
+  emit(Announce{"", "unpinned", "", "", std::move(why), std::nullopt});
+}
+
+}  // namespace gitproc

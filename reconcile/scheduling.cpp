@@ -1,0 +1,403 @@
+// Which service may start or must stop now. Three rules keep this sound: what must stop is marked first, as a
+// closure over dependents, and there is one path by which anything stops (a mark) and one by which anything
+// starts (evaluate_down); the start pass consults the same marks as the stop pass; a decision that must hold
+// until its effect is seen is stored in the service.
+#include <algorithm>
+
+#include "reconcile/state.h"
+
+namespace gitproc {
+
+void Reconciler::State::touch(Service& service) {
+  if (service.is_queued) return;
+  service.is_queued = true;
+  queue.push_back(service.id);
+}
+
+void Reconciler::State::touch_neighbours(Service& service) {
+  for (const Edge& edge : service.out) touch(*table.at(edge.other));
+  for (const Edge& edge : service.in) touch(*table.at(edge.other));
+}
+
+void Reconciler::State::evaluate(Service& service) {
+  if (service.stop_mark && service.life.is_down() && service.life.phase() != Phase::backoff) {
+    service.stop_mark.reset();
+    after_change(service);
+    touch_neighbours(service);
+  }
+  if (service.life.is_down() && !service.stop_mark) {
+    evaluate_down(service);
+  } else {
+    evaluate_up(service);
+  }
+  settle(service);
+}
+
+void Reconciler::State::evaluate_up(Service& service) {
+  if (!service.stop_mark && !service.life.is_stopping()) {
+    for (const Edge& edge : service.out) {
+      if (!edge.relations.has(Relation::binds_to)) continue;
+      const Service& other = *table.at(edge.other);
+      bool is_coming = other.life.is_starting() && !edge.relations.has(Relation::after);
+      if (!other.life.is_active() && !is_coming && !(other.life.is_starting() && service.life.is_starting())) {
+        mark_stop(service, {StopCause::operator_request, "bound to " + other.name + ", which is not running"});
+        break;
+      }
+    }
+    bool is_unwanted = service.desired && !service.stop_mark && !adopted.contains(service.name) && is_shutting_down;
+    if (is_unwanted) mark_stop(service, {StopCause::operator_request, "the agent shuts down"});
+  }
+  if (service.restart_intent && !service.stop_mark && !service.life.is_stopping()) begin_restart(service);
+  if (service.stop_mark && !service.life.is_stopping() && may_stop(service)) {
+    StopMark mark = *service.stop_mark;
+    service.reason = mark.reason;
+    act(service, [&mark](Lifecycle& life, LifecycleContext& context) { life.stop(mark.cause, context); });
+  }
+}
+
+void Reconciler::State::begin_restart(Service& service) {
+  if (service.restart_intent->is_by_commit && !is_gate_open(Wave::changed)) return;
+  if (service.restart_intent->is_checked) return;
+  service.restart_intent->is_checked = true;
+  emit(Preflight{service.id, service.desired});
+}
+
+void Reconciler::State::take(const PreflightChecked& event) {
+  Service* service = table.at(event.service);
+  if (service == nullptr || !service->restart_intent || !service->restart_intent->is_checked) return;
+  if (!service->desired || service->desired->fingerprint != event.fingerprint) {
+    service->restart_intent->is_checked = false;  // the unit changed in between: check the new one
+    touch(*service);
+    return;
+  }
+  RestartIntent intent = *std::exchange(service->restart_intent, std::nullopt);
+  service->preflight_error = event.error;
+  if (!event.error.empty()) {
+    service->reason = "kept running: " + event.error;
+    emit(Announce{service->name, "preflight", "", "", event.error, service->commit});
+  } else if (!service->life.is_down()) {
+    mark_stop(*service, {StopCause::restart, intent.reason});
+  }
+  after_change(*service);
+  touch(*service);
+}
+
+void Reconciler::State::evaluate_down(Service& service) {
+  service.restart_intent.reset();  // its end was what it was waiting for
+  if (!service.desired) {
+    if (!adopted.contains(service.name)) retire(service);
+    return;
+  }
+  if (!wants_running(service)) {
+    if (service.life.phase() == Phase::backoff) {
+      act(service, [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::operator_request, context); });
+    }
+    if (service.wait != Wait::none) {
+      service.wait = Wait::none;
+      after_change(service);
+      touch_neighbours(service);
+    }
+    return;
+  }
+  bool is_automatic = service.life.phase() == Phase::backoff;
+  if (is_automatic && now.instant < service.life.deadline()) return;
+  if (is_settling_in && !is_automatic) return;
+  pull_in_dependencies(service);
+  if (!may_start(service)) return;
+  // As systemd does, what requires a service is restarted together with it: those that are ordered after it
+  // go down before it comes up again, so the way has to be looked at once more.
+  if (is_automatic && mark_dependents(service, {StopCause::restart, ""}) && !may_start(service)) return;
+  if (service.reason.empty()) service.reason = is_automatic ? "" : std::string("desired running");
+  act(service, [&service, is_automatic](Lifecycle& life, LifecycleContext& context) {
+    life.start(service.desired, is_automatic, context);
+  });
+}
+
+bool Reconciler::State::wants_running(const Service& service) const {
+  if (!service.desired || service.latch || is_shutting_down || durable.holds.contains(service.name)) return false;
+  return service.desired->is_desired_running || service.is_pulled_in || durable.operator_starts.contains(service.name);
+}
+
+bool Reconciler::State::may_stop(const Service& service) {
+  // Reverse order: those that are ordered after this one and have to go too go first. A removed unit and the
+  // units that stay are of two commits, whose orders together may hold a cycle: only their own kind counts.
+  auto is_first = [&](ServiceId id) {
+    const Service& other = *table.at(id);
+    return other.stop_mark && !other.life.is_down() && (other.desired == nullptr) == (service.desired == nullptr);
+  };
+  for (const Edge& edge : service.in) {
+    if (edge.relations.has(Relation::after) && is_first(edge.other)) return false;
+  }
+  for (const Edge& edge : service.out) {
+    if (edge.relations.has(Relation::before) && is_first(edge.other)) return false;
+  }
+  return true;
+}
+
+bool Reconciler::State::hold_back(Service& service, Wait wait, std::string reason) {
+  bool is_news = service.wait != wait;
+  service.wait = wait;
+  service.waits_for = std::move(reason);
+  after_change(service);
+  if (is_news) touch_neighbours(service);  // who only waits in order may go on, or has to wait
+  return false;
+}
+
+bool Reconciler::State::is_pending(Service& service) const {
+  if (service.life.is_starting()) return true;
+  return service.life.is_down() && wants_running(service) && service.wait != Wait::dependency;
+}
+
+bool Reconciler::State::may_start(Service& service) {
+  if (service.wave == Wave::added && !is_gate_open(Wave::added)) {
+    return hold_back(service, Wait::ordering, "changed services restart first");
+  }
+  if (service.wave == Wave::changed && !is_gate_open(Wave::changed)) {
+    return hold_back(service, Wait::ordering, "removed services stop first");
+  }
+  if (!clear_conflicts(service)) return false;
+
+  for (const Edge& edge : service.out) {
+    Service& other = *table.at(edge.other);
+    Relations relations = edge.relations;
+    bool is_ordered = relations.has(Relation::after);
+    for (const Edge& back : service.in) {
+      if (back.other == edge.other && back.relations.has(Relation::before)) is_ordered = true;
+    }
+    if (relations.takes_stops() && other.desired) {
+      if (durable.holds.contains(other.name)) return hold_back(service, Wait::dependency, other.name + " is held");
+      if (other.stop_mark) return hold_back(service, Wait::ordering, other.name + " is stopping");
+    }
+    if (!relations.is_hard()) continue;
+    bool is_satisfied = other.life.is_active();
+    if (!relations.has(Relation::binds_to)) {
+      bool is_done = other.latch && other.latch->kind != LatchKind::failed;
+      is_satisfied = is_satisfied || is_done;
+    }
+    if (is_satisfied) continue;
+    if (is_ordered || relations.has(Relation::requisite)) {
+      if (is_pending(other)) return hold_back(service, Wait::ordering, "waits for " + other.name);
+      if (other.life.is_stopping()) return hold_back(service, Wait::ordering, other.name + " is stopping");
+      std::string state = other.desired ? "which is " + std::string(to_string(shown_state(other))) : "which is not there";
+      return hold_back(service, Wait::dependency, "requires " + other.name + ", " + state);
+    }
+  }
+
+  // Ordering alone: a stop goes before a start whatever the direction, a start waits for those before it.
+  auto is_in_the_way = [this](Service& other, bool is_before_us) {
+    return (other.stop_mark && !other.life.is_down()) || other.life.is_stopping() || (is_before_us && is_pending(other));
+  };
+  for (const Edge& edge : service.out) {
+    bool is_before_us = edge.relations.has(Relation::after);
+    if (!is_before_us && !edge.relations.has(Relation::before)) continue;
+    Service& other = *table.at(edge.other);
+    if (is_in_the_way(other, is_before_us)) return hold_back(service, Wait::ordering, "waits for " + other.name);
+  }
+  for (const Edge& edge : service.in) {
+    bool is_before_us = edge.relations.has(Relation::before);
+    if (!is_before_us && !edge.relations.has(Relation::after)) continue;
+    Service& other = *table.at(edge.other);
+    if (is_in_the_way(other, is_before_us)) return hold_back(service, Wait::ordering, "waits for " + other.name);
+  }
+  if (service.wait != Wait::none) {
+    service.wait = Wait::none;
+    service.waits_for.clear();
+  }
+  return true;
+}
+
+bool Reconciler::State::clear_conflicts(Service& service) {
+  auto clear = [&](const Edge& edge) {
+    if (!edge.relations.has(Relation::conflicts)) return true;
+    Service& other = *table.at(edge.other);
+    if (other.life.is_down() && other.life.phase() != Phase::backoff) return true;
+    bool is_displaced = other.stop_mark || other.life.is_stopping() || !other.desired || !other.desired->is_desired_running;
+    if (!is_displaced) return hold_back(service, Wait::dependency, "conflicts with " + other.name + ", which runs");
+    if (!other.stop_mark) {
+      if (durable.operator_starts.contains(other.name)) change_durable().operator_starts.erase(other.name);
+      other.is_pulled_in = false;
+      mark_stop(other, {StopCause::operator_request, "conflicts with " + service.name});
+    }
+    return hold_back(service, Wait::ordering, "waits for " + other.name + " to stop");
+  };
+  for (const Edge& edge : service.out) {
+    if (!clear(edge)) return false;
+  }
+  for (const Edge& edge : service.in) {
+    if (!clear(edge)) return false;
+  }
+  return true;
+}
+
+void Reconciler::State::pull_in_dependencies(Service& service) {
+  for (const Edge& edge : service.out) {
+    bool pulls = edge.relations.has(Relation::requires_) || edge.relations.has(Relation::binds_to) ||
+                 edge.relations.has(Relation::wants);
+    Service& other = *table.at(edge.other);
+    if (!pulls || !other.desired || other.desired->is_desired_running || other.is_pulled_in) continue;
+    other.is_pulled_in = true;
+    other.reason = "started for " + service.name;
+    touch(other);
+  }
+}
+
+void Reconciler::State::mark_stop(Service& service, StopMark mark) {
+  if (!service.stop_mark && (!service.life.is_down() || service.life.phase() == Phase::backoff)) {
+    service.stop_mark = mark;
+    service.restart_intent.reset();
+    after_change(service);
+    touch(service);
+    touch_neighbours(service);
+  } else if (service.stop_mark && mark.cause == StopCause::operator_request) {
+    service.stop_mark = mark;
+  }
+  mark_dependents(service, mark);
+}
+
+bool Reconciler::State::mark_dependents(Service& service, const StopMark& mark) {
+  bool is_any = false;
+  for (const Edge& edge : service.in) {
+    if (!edge.relations.takes_stops()) continue;
+    Service& other = *table.at(edge.other);
+    if (other.stop_mark || other.life.is_down() || other.life.is_stopping()) continue;
+    is_any = true;
+    std::string verb = mark.cause == StopCause::restart ? "restarts with " : "stops with ";
+    mark_stop(other, {mark.cause, verb + service.name});
+  }
+  return is_any;
+}
+
+void Reconciler::State::retire(Service& service) {
+  if (!service.is_shown && !service.life.unit()) return;
+  UnitPtr unit = service.life.unit();
+  set_latch(service, std::nullopt);
+  service.is_pulled_in = false;
+  service.preflight_error.clear();
+  set_wave(service, std::nullopt);
+  if (unit) emit(CleanUp{.service = service.id, .unit = unit, .will_restart = false, .is_removed = true});
+  table.relate(service, nullptr);
+  if (service.is_shown) {
+    emit(Announce{service.name, "removed", "", "", "", current ? std::optional(current->id) : std::nullopt});
+  }
+  service.life = Lifecycle(service.id);
+  after_change(service);
+}
+
+void Reconciler::State::set_latch(Service& service, std::optional<Latch> latch) {
+  if (service.latch == latch) return;
+  service.latch = latch;
+  if (!latch) emit(RunRecord{.service = service.id, .name = service.name, .kind = RunRecord::Kind::forgotten});
+  after_change(service);
+}
+
+// --- the bookkeeping after every change of a service ---
+
+ServiceState Reconciler::State::shown_state(const Service& service) const {
+  if (service.life.is_down() && service.life.phase() != Phase::backoff && service.wait != Wait::none &&
+      wants_running(service)) {
+    return ServiceState::waiting;
+  }
+  return service.life.state();
+}
+
+bool Reconciler::State::is_bad(const Service& service) const {
+  if (!service.desired) return false;
+  if (!service.preflight_error.empty() || service.life.health() == HealthState::unhealthy) return true;
+  if (durable.holds.contains(service.name)) return false;
+  switch (shown_state(service)) {
+    case ServiceState::failed:
+    case ServiceState::backoff: return true;
+    case ServiceState::waiting: return service.wait == Wait::dependency;
+    case ServiceState::stopped:
+    case ServiceState::starting:
+    case ServiceState::running:
+    case ServiceState::reloading:
+    case ServiceState::stopping:
+    case ServiceState::completed: return false;
+  }
+  __builtin_unreachable();
+}
+
+void Reconciler::State::after_change(Service& service) {
+  changed.insert(service.id);
+
+  bool is_up = !service.life.is_down();
+  if (is_up != service.is_counted_up) {
+    service.is_counted_up = is_up;
+    is_up ? ++up : --up;
+  }
+
+  ServiceState state = shown_state(service);
+  bool shows = service.desired != nullptr || is_up || service.stop_mark;
+  if (service.is_shown) --counts[static_cast<std::size_t>(service.shown_state)];
+  if (shows) ++counts[static_cast<std::size_t>(state)];
+  bool is_news = service.is_shown && shows && state != service.shown_state;
+  if (is_news) {
+    std::string reason = service.life.status_text().empty() ? service.reason : service.life.status_text();
+    if (state == ServiceState::waiting) reason = service.waits_for;
+    emit(Announce{service.name, "state", std::string(to_string(service.shown_state)), std::string(to_string(state)),
+                  std::move(reason), std::nullopt});
+  }
+  service.is_shown = shows;
+  service.shown_state = state;
+
+  bool moves = state == ServiceState::starting || state == ServiceState::stopping || state == ServiceState::reloading ||
+               service.stop_mark.has_value() || service.restart_intent.has_value() ||
+               (service.wait == Wait::ordering && state == ServiceState::waiting);
+  moves ? (void)in_motion.insert(service.id) : (void)in_motion.erase(service.id);
+  is_bad(service) ? (void)bad.insert(service.id) : (void)bad.erase(service.id);
+
+  Instant deadline = service.life.deadline();
+  // An elapsed backoff is the scheduler's to end, as soon as nothing hinders it; it has no timer any more.
+  if (service.life.phase() == Phase::backoff && deadline <= now.instant) deadline = never;
+  if (deadline != service.armed) {
+    if (service.armed != never) timers.erase({service.armed, service.id});
+    if (deadline != never) timers.insert({deadline, service.id});
+    service.armed = deadline;
+  }
+  if (is_news) {
+    touch(service);
+    touch_neighbours(service);
+  }
+}
+
+// --- waves ---
+
+bool Reconciler::State::is_gate_open(Wave wave) const {
+  switch (wave) {
+    case Wave::removed: return true;
+    case Wave::changed: return unsettled[0].empty();
+    case Wave::added: return unsettled[0].empty() && unsettled[1].empty();
+  }
+  __builtin_unreachable();
+}
+
+void Reconciler::State::set_wave(Service& service, std::optional<Wave> wave) {
+  if (service.wave == wave) return;
+  if (service.wave) {
+    auto& members = unsettled[static_cast<std::size_t>(*service.wave)];
+    members.erase(service.id);
+    if (members.empty()) {
+      // A gate may have opened: those behind it are looked at again, once.
+      for (std::size_t later = static_cast<std::size_t>(*service.wave) + 1; later < unsettled.size(); ++later) {
+        for (ServiceId id : unsettled[later]) touch(*table.at(id));
+      }
+    }
+  }
+  service.wave = wave;
+  if (wave) unsettled[static_cast<std::size_t>(*wave)].insert(service.id);
+}
+
+bool Reconciler::State::is_settled(const Service& service) const {
+  if (service.stop_mark || service.restart_intent) return false;
+  if (service.life.is_active()) return service.life.phase() != Phase::reload;
+  if (!service.life.is_down()) return false;
+  if (service.life.phase() == Phase::backoff) return true;
+  return !wants_running(service) || service.wait == Wait::dependency;
+}
+
+void Reconciler::State::settle(Service& service) {
+  if (service.wave && is_settled(service)) set_wave(service, std::nullopt);
+}
+
+}  // namespace gitproc
