@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/protocol/json.h"
-#include "agent/protocol/time_text.h"
+#include "reconcile/base/civil.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {

@@ -81,6 +81,8 @@ struct Request {
 struct RequestFault {
   Error error;
   RequestTag id;
+
+  bool operator==(const RequestFault&) const = default;
 };
 
 // `line` is one line without its end, of any content.
