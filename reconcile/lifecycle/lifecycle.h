@@ -13,14 +13,19 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "reconcile/actual/service.h"
 #include "reconcile/base/ids.h"
 #include "reconcile/base/time.h"
 #include "reconcile/command.h"
 #include "reconcile/event.h"
+#include "reconcile/lifecycle/kill_policy.h"
+#include "reconcile/lifecycle/start_limit.h"
 #include "reconcile/unit/unit.h"
 
 namespace gitproc {
@@ -90,7 +95,8 @@ class Lifecycle {
   // kept as result where there was one; reference 3.9).
   void start(UnitPtr unit, bool is_automatic, LifecycleContext& context);
 
-  // Ends a service that is up, coming up or in backoff. Nothing when it is dead, failed or already stopping.
+  // Ends a service that is up, coming up or in backoff. Nothing when it is dead or failed; one that is already
+  // stopping goes on, but will not be restarted by Restart= any more.
   void stop(StopCause cause, LifecycleContext& context);
 
   // Runs ExecReload=. False when it cannot be: not running, or no ExecReload=.
@@ -99,7 +105,8 @@ class Lifecycle {
   // The unit changed in directives that matter only later: used from now on.
   void replace_unit(UnitPtr unit) { unit_ = std::move(unit); }
 
-  // Forgets a failure and the start limit's memory (an operator's start, a changed unit).
+  // Forgets a failure and the start limit's memory (an operator's start, a changed unit). A failed service is
+  // dead then; since() stays, for it has been down since.
   void reset_failed();
 
   // Events of this service; those that no longer fit the state are ignored.
@@ -141,23 +148,116 @@ class Lifecycle {
   bool is_readiness_assumed() const { return is_readiness_assumed_; }
   bool last_reload_failed() const { return last_reload_failed_; }
   // The last ExecCondition= or Condition...= said no: the service is dead with result `condition`.
-  bool was_skipped() const { return result_ == ServiceResult::condition; }
+  bool was_skipped() const { return phase_ == Phase::dead && result_ == ServiceResult::condition; }
+  // Start-up of the present or last invocation was completed, perhaps for an instant only: a Type=simple
+  // service whose program is missing was started, and then failed with status 203.
+  bool was_started() const { return was_started_; }
+  // The Exec...= command under way beside the main process (for forking, its first process); 0: none.
+  Pid control_pid() const { return control_pid_; }
 
  private:
-  // (the implementation's)
+  // Why the present invocation ends, or has ended.
+  enum class EndCause : std::uint8_t { natural, operator_request, restart };
+
+  // What is watched while the service is up. Few units ask for it, so few services pay for it.
+  struct Watch {
+    Instant watchdog_due = never;       // a WATCHDOG=1 is missed then
+    Duration watchdog_span = infinite;  // WatchdogSec= or WATCHDOG_USEC=
+    Instant runtime_end = never;        // RuntimeMaxSec=
+    Instant probe_due = never;
+    Instant start_period_end = never;   // HealthCheckStartPeriod=
+    unsigned failed_probes = 0;         // in a row
+    bool is_probing = false;            // a probe is in flight
+  };
+
+  // Phase and result.
+  void set_phase(Phase phase, LifecycleContext& context, bool has_completed = false);
+  void note(ServiceResult result, std::string_view why);
+  void record(RunRecord::Kind kind, LifecycleContext& context, std::optional<Latch> latch = std::nullopt);
+
+  // Start-up (start_up.cpp).
+  void begin(LifecycleContext& context);
+  void enter_commands(Phase phase, LifecycleContext& context, unsigned first = 0);
+  void run_command(ExecPhase phase, unsigned index, LifecycleContext& context);
+  void after_commands(Phase phase, LifecycleContext& context);
+  void after_failed_command(LifecycleContext& context);
+  void enter_start(LifecycleContext& context, unsigned first = 0);
+  void await_main_pid(LifecycleContext& context);
+  void accept_main_pid(Pid pid, LifecycleContext& context);
+  void accept_unknown_main(LifecycleContext& context);
+  void enter_running(LifecycleContext& context);
+  void fail_start(LifecycleContext& context);
+
+  // Ends of processes (process_end.cpp).
+  void main_ended(const ExitStatus& status, bool was_oom_killed, LifecycleContext& context);
+  void main_ended_in_start(ServiceResult verdict, LifecycleContext& context);
+  void control_ended(const ExitStatus& status, bool was_oom_killed, LifecycleContext& context);
+  void spawn_lacked_resources(LifecycleContext& context);
+  void bystander_was_oom_killed(LifecycleContext& context);
+
+  // Winding down (wind_down.cpp).
+  void enter_stop(LifecycleContext& context);
+  void enter_kill(Phase phase, KillReason reason, LifecycleContext& context);
+  void send_kill(LifecycleContext& context);
+  void advance_kill(LifecycleContext& context);
+  void end_by_mode(TimeoutFailureMode mode, LifecycleContext& context);
+  void enter_stop_post(LifecycleContext& context);
+  void finish(bool may_restart, LifecycleContext& context);
+  void skip(bool is_assert, std::string_view unmet, LifecycleContext& context);
+  void refuse(LifecycleContext& context);
+  void end_invocation(Phase phase, LifecycleContext& context);
+  void phase_expired(LifecycleContext& context);
+
+  // While it is up (supervision.cpp).
+  Watch& watch();
+  void begin_supervision(LifecycleContext& context);
+  void end_supervision(LifecycleContext& context);
+  void keep_alive(LifecycleContext& context);
+  void watchdog_missed(LifecycleContext& context);
+  void schedule_probe(Duration pause, LifecycleContext& context);
+  void pause_probes(LifecycleContext& context);
+  void start_probe(LifecycleContext& context);
+  void extend_timeout(Duration span, LifecycleContext& context);
+  bool accepts_notification(Pid sender) const;
+
+  // Adoption (adopt.cpp).
+  void resume(const AdoptedService& record, LifecycleContext& context);
+  void resume_commands(Phase phase, const AdoptedService& record, LifecycleContext& context);
+  void resume_start(const AdoptedService& record, LifecycleContext& context);
+
   ServiceId id_{};
+  Pid main_pid_ = 0;
+  Pid control_pid_ = 0;  // the Exec...= command under way
+  unsigned restarts_ = 0;
+  std::uint32_t command_index_ = 0;  // of the control command under way in its phase
+  std::uint32_t main_index_ = 0;     // of the main command (oneshot has several)
   Phase phase_ = Phase::dead;
+  ExecPhase command_phase_ = ExecPhase::condition;
   ServiceResult result_ = ServiceResult::success;
   HealthState health_ = HealthState::none;
-  bool is_readiness_assumed_ = false;
-  bool last_reload_failed_ = false;
-  Pid main_pid_ = 0;
-  unsigned restarts_ = 0;
+  EndCause end_cause_ = EndCause::natural;
+  KillReason kill_reason_ = KillReason::terminate;
+  bool has_main_ : 1 = false;               // a main process is alive, perhaps one whose pid nobody knows
+  bool is_pending_main_ : 1 = false;        // the Spawn under way is the main process
+  bool is_awaiting_main_pid_ : 1 = false;   // AwaitMainPid is under way
+  bool is_ready_ : 1 = false;               // READY=1 has come
+  bool is_reloading_by_notify_ : 1 = false; // RELOADING=1 has come, READY=1 not yet
+  bool is_group_awaited_ : 1 = false;       // a Kill will be answered by Emptied
+  bool is_group_empty_ : 1 = false;         // known to have no process
+  bool is_unhealthy_restart_ : 1 = false;   // HealthCheckAction=restart ends this invocation
+  bool was_started_ : 1 = false;
+  bool has_completed_ : 1 = false;          // dead because a oneshot did its work
+  bool is_readiness_assumed_ : 1 = false;
+  bool last_reload_failed_ : 1 = false;
+  StartLimit start_limit_;
+  SpawnId pending_spawn_{};  // asked for, not yet answered; 0: none
+  Instant phase_deadline_ = never;
   UnitPtr unit_;
   std::optional<ExitStatus> main_exit_;
   WallTime since_{};
   InvocationId invocation_;
   std::string status_text_;
+  std::unique_ptr<Watch> watch_;
 };
 
 }  // namespace gitproc
