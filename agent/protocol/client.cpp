@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -89,6 +90,7 @@ Client::Client(Client&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       path_(std::move(other.path_)),
       framer_(std::move(other.framer_)),
+      line_(std::move(other.line_)),
       is_closed_(other.is_closed_) {}
 
 Client& Client::operator=(Client&& other) noexcept {
@@ -97,6 +99,7 @@ Client& Client::operator=(Client&& other) noexcept {
     fd_ = std::exchange(other.fd_, -1);
     path_ = std::move(other.path_);
     framer_ = std::move(other.framer_);
+    line_ = std::move(other.line_);
     is_closed_ = other.is_closed_;
   }
   return *this;
@@ -127,26 +130,57 @@ Result<void> Client::send(const Request& request, Timeout timeout) {
   return {};
 }
 
+Result<bool> Client::read_more(Timeout timeout) {
+  std::array<char, 64 * 1024> piece;
+  Deadline deadline = deadline_of(timeout);
+  while (true) {
+    Result<bool> ready = wait_for(fd_, POLLIN, deadline);
+    if (!ready || !*ready) return ready;
+    ssize_t received = ::recv(fd_, piece.data(), piece.size(), MSG_DONTWAIT);
+    if (received > 0) {
+      framer_.feed(std::string_view(piece.data(), static_cast<std::size_t>(received)));
+      return true;
+    }
+    if (received == 0) {
+      is_closed_ = true;
+      return true;
+    }
+    if (errno != EINTR && errno != EAGAIN) {
+      return fail(std::string("cannot read from the agent: ") + std::strerror(errno), ErrorCode::unavailable);
+    }
+  }
+}
+
+bool Client::wait(std::chrono::milliseconds timeout) {
+  Clock::time_point end = Clock::now() + timeout;
+  while (true) {
+    if (!line_) line_ = framer_.next();
+    if (line_ || framer_.is_overlong() || is_closed_) return true;
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    Result<bool> read = read_more(std::max(left, std::chrono::milliseconds(0)));
+    if (!read) return true;
+    if (!*read) return false;
+  }
+}
+
 Result<Json> Client::receive(Timeout timeout) {
   Deadline deadline = deadline_of(timeout);
-  std::array<char, 64 * 1024> piece;
   while (true) {
-    if (std::optional<std::string> line = framer_.next()) return parse_response(*line);
+    if (!line_) line_ = framer_.next();
+    if (line_) {
+      std::string line = std::move(*line_);
+      line_.reset();
+      return parse_response(line);
+    }
     if (framer_.is_overlong()) {
       return fail("the agent's answer is longer than " + std::to_string(max_response_bytes) + " bytes");
     }
     if (is_closed_) return fail("the agent closed the connection", ErrorCode::unavailable);
-    Result<bool> ready = wait_for(fd_, POLLIN, deadline);
-    if (!ready) return std::unexpected(ready.error());
-    if (!*ready) return fail("the agent does not answer", ErrorCode::unavailable);
-    ssize_t received = ::recv(fd_, piece.data(), piece.size(), MSG_DONTWAIT);
-    if (received > 0) {
-      framer_.feed(std::string_view(piece.data(), static_cast<std::size_t>(received)));
-    } else if (received == 0) {
-      is_closed_ = true;
-    } else if (errno != EINTR && errno != EAGAIN) {
-      return fail(std::string("cannot read from the agent: ") + std::strerror(errno), ErrorCode::unavailable);
-    }
+    Timeout left;
+    if (deadline) left = std::chrono::milliseconds(milliseconds_until(deadline));
+    Result<bool> read = read_more(left);
+    if (!read) return std::unexpected(read.error());
+    if (!*read) return fail("the agent does not answer", ErrorCode::unavailable);
   }
 }
 

@@ -38,8 +38,11 @@ class Client {
   Result<void> send(const Request& request, Timeout timeout = answer_timeout);
 
   // The data of the next response; the agent's error where it answered with one. `unavailable` where the agent
-  // closed the connection or the time is over; nothing can be received from then on.
+  // closed the connection or the time is over.
   Result<Json> receive(Timeout timeout = answer_timeout);
+
+  // Whether receive() has something to say at once: an answer, the end of the connection or a fault.
+  bool wait(std::chrono::milliseconds timeout);
 
   // The agent closed the connection in an orderly way: how a stream of `follow` ends.
   bool is_closed() const { return is_closed_; }
@@ -48,11 +51,15 @@ class Client {
   Result<Json> call(const Request& request, Timeout timeout = answer_timeout);
 
  private:
+  // Reads what there is. False when nothing came until the deadline.
+  Result<bool> read_more(Timeout timeout);
+
   explicit Client(int fd, std::string path) : fd_(fd), path_(std::move(path)), framer_(max_response_bytes) {}
 
   int fd_ = -1;
   std::string path_;
   LineFramer framer_;
+  std::optional<std::string> line_;  // complete, not yet given out
   bool is_closed_ = false;
 };
 

@@ -100,6 +100,21 @@ TEST_CASE("a stream is received line by line until the agent closes it") {
   CHECK(client->is_closed());
 }
 
+TEST_CASE("waiting says whether there is something to receive") {
+  FakeAgent agent([](int fd) {
+    read_line(fd);
+    write_all(fd, success_response({}, "one"));
+  });
+  Result<Client> client = Client::connect(agent.path());
+  REQUIRE(client);
+  CHECK_FALSE(client->wait(0ms));
+  REQUIRE(client->send({.command = RequestCommand::list}));
+  CHECK(client->wait(10s));
+  CHECK(client->receive() == Json("one"));
+  CHECK(client->wait(10s));  // the end counts, too
+  CHECK_FALSE(client->receive());
+}
+
 TEST_CASE("an answer of megabytes arrives whole") {
   std::string text(5 << 20, 'x');
   FakeAgent agent([&](int fd) {
