@@ -1,0 +1,359 @@
+#include "drivers/store/state_json.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "reconcile/base/civil.h"
+#include "reconcile/base/object_id.h"
+#include "reconcile/base/strings.h"
+
+namespace gitproc {
+namespace {
+
+// Members in the order they are written in here. Only for writing: finding a key takes linear time.
+using OrderedJson = nlohmann::ordered_json;
+using Json = nlohmann::json;
+
+// --- writing ---
+
+std::string bounded(const std::string& text) {
+  return text.size() <= state_text_limit_bytes ? text : text.substr(0, state_text_limit_bytes) + "...";
+}
+
+// A 64-bit number is more than JSON's numbers can hold everywhere.
+std::string hex_digits(std::uint64_t value) {
+  char digits[16];
+  std::to_chars_result result = std::to_chars(digits, digits + sizeof digits, value, 16);
+  std::string text(digits, result.ptr);
+  return std::string(sizeof digits - text.size(), '0') + text;
+}
+
+OrderedJson optional_time(const std::optional<WallTime>& time) {
+  return time ? OrderedJson(to_rfc3339(*time)) : OrderedJson(nullptr);
+}
+
+// The structured bindings below stop compiling when a member is added to what they take apart: so that none is
+// forgotten here.
+
+OrderedJson encode(const Pin& pin) {
+  const auto& [commit, by, at, reason, until] = pin;
+  return OrderedJson{{"commit", commit.hex()},
+                     {"by", bounded(by)},
+                     {"at", to_rfc3339(at)},
+                     {"reason", bounded(reason)},
+                     {"until", optional_time(until)}};
+}
+
+OrderedJson encode(const BranchOverride& override) {
+  const auto& [branch, until] = override;
+  return OrderedJson{{"name", branch}, {"until", optional_time(until)}};
+}
+
+OrderedJson encode(const OperatorHold& hold) {
+  const auto& [by, at] = hold;
+  return OrderedJson{{"by", bounded(by)}, {"at", to_rfc3339(at)}};
+}
+
+OrderedJson encode(const OperatorStart& start) {
+  const auto& [fingerprint, boot_id] = start;
+  return OrderedJson{{"fingerprint", hex_digits(fingerprint)}, {"boot_id", boot_id}};
+}
+
+OrderedJson encode(const HistoryEntry& entry) {
+  const auto& [commit, subject, author, at, took, cause, outcome, message] = entry;
+  return OrderedJson{{"commit", commit.hex()},
+                     {"subject", bounded(subject)},
+                     {"author", bounded(author)},
+                     {"at", to_rfc3339(at)},
+                     {"took_seconds", took ? OrderedJson(std::chrono::duration<double>(*took).count()) : OrderedJson(nullptr)},
+                     {"cause", bounded(cause)},
+                     {"outcome", std::string(to_string(outcome))},
+                     {"message", bounded(message)}};
+}
+
+template <typename Map>
+OrderedJson encode_map(const Map& map) {
+  OrderedJson::object_t members;
+  // emplace_back of the vector underneath: the object's own insertion would search for the key each time.
+  for (const auto& [key, value] : map) members.emplace_back(key, encode(value));
+  return members;
+}
+
+// --- reading ---
+
+// Says only whether the text is JSON and how deep it nests: nothing is built, so nothing can be overflowed.
+class DepthBound : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool start_object(std::size_t) override { return enter(); }
+  bool start_array(std::size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool end_array() override { return leave(); }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
+    fault_ = "not JSON, at byte " + std::to_string(position);
+    return false;
+  }
+
+  const std::string& fault() const { return fault_; }
+
+ private:
+  bool enter() {
+    if (++depth_ <= state_depth_limit) return true;
+    fault_ = "nested deeper than " + std::to_string(state_depth_limit);
+    return false;
+  }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+
+  unsigned depth_ = 0;
+  std::string fault_;
+};
+
+// Faults that are listed one by one; a file with more is no better described by all of them.
+constexpr std::size_t remark_limit = 20;
+
+void remark(std::vector<std::string>& remarks, const std::string& path) {
+  if (remarks.size() < remark_limit) remarks.push_back(printable(path));
+}
+
+// One JSON object being read: each member is taken by name, what is wrong is remarked upon, and finish() finds
+// what nobody took.
+class Object {
+ public:
+  Object(const Json& json, std::string path, DecodedState& remarks)
+      : json_(json), path_(std::move(path)), remarks_(remarks) {
+    if (!json_.is_object()) fault("");
+  }
+
+  // Whether everything so far was there and understood.
+  bool is_good() const { return is_good_; }
+
+  std::string text(const char* key) {
+    const Json* member = take(key);
+    if (member != nullptr && member->is_string()) return member->get_ref<const std::string&>();
+    fault(key);
+    return {};
+  }
+
+  // `parse` turns the text into an optional; nothing is a fault. With `may_be_absent`, null and absence are not.
+  template <typename Parse>
+  auto parsed(const char* key, Parse parse) -> typename decltype(parse(std::string_view()))::value_type {
+    auto value = parse(text(key));
+    if (!value) fault(key);
+    return value.value_or(typename decltype(value)::value_type{});
+  }
+  template <typename Parse>
+  auto parsed_or_absent(const char* key, Parse parse) -> decltype(parse(std::string_view())) {
+    if (is_absent(key)) return std::nullopt;
+    return parsed(key, parse);
+  }
+
+  std::optional<Duration> seconds_or_absent(const char* key) {
+    static constexpr double longest = 1e9;  // 31 years
+    if (is_absent(key)) return std::nullopt;
+    const Json* member = take(key);
+    double seconds = member->is_number() ? member->get<double>() : -1;
+    if (!(seconds >= 0 && seconds <= longest)) {
+      fault(key);
+      return std::nullopt;
+    }
+    return Duration(std::llround(seconds * 1e6));
+  }
+
+  // Null and absence are alike.
+  bool is_absent(const char* key) {
+    const Json* member = take(key);
+    return member == nullptr || member->is_null();
+  }
+
+  // The member, or nullptr; from now on it is a known one.
+  const Json* take(const char* key) {
+    known_.push_back(key);
+    if (!json_.is_object()) return nullptr;
+    auto found = json_.find(key);
+    return found == json_.end() ? nullptr : &*found;
+  }
+
+  std::string path_of(const std::string& key) const {
+    if (path_.empty()) return key;
+    return key.empty() ? path_ : path_ + "." + key;
+  }
+
+  void fault(const std::string& key) {
+    // One fault spoils the object: those that follow from it say nothing new.
+    if (is_good_) remark(remarks_.faults, path_of(key));
+    is_good_ = false;
+  }
+
+  void finish() {
+    if (!json_.is_object()) return;
+    for (auto member = json_.begin(); member != json_.end(); ++member) {
+      if (std::find(known_.begin(), known_.end(), member.key()) != known_.end()) continue;
+      remark(remarks_.unknown_keys, path_of(member.key()));
+    }
+  }
+
+ private:
+  const Json& json_;
+  std::string path_;
+  DecodedState& remarks_;
+  std::vector<std::string> known_;
+  bool is_good_ = true;
+};
+
+std::optional<std::uint64_t> parse_hex_digits(std::string_view text) {
+  std::uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (text.size() != 16 || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<Pin> decode_pin(Object& object) {
+  Pin pin;
+  pin.commit = object.parsed("commit", ObjectId::parse);
+  pin.by = object.text("by");
+  pin.at = object.parsed("at", parse_rfc3339);
+  pin.reason = object.text("reason");
+  pin.until = object.parsed_or_absent("until", parse_rfc3339);
+  return pin;
+}
+
+std::optional<BranchOverride> decode_branch(Object& object) {
+  BranchOverride override;
+  override.branch = object.text("name");
+  override.until = object.parsed_or_absent("until", parse_rfc3339);
+  if (override.branch.empty()) object.fault("name");
+  return override;
+}
+
+std::optional<OperatorHold> decode_hold(Object& object) {
+  OperatorHold hold;
+  hold.by = object.text("by");
+  hold.at = object.parsed("at", parse_rfc3339);
+  return hold;
+}
+
+std::optional<OperatorStart> decode_operator_start(Object& object) {
+  OperatorStart start;
+  start.fingerprint = object.parsed("fingerprint", parse_hex_digits);
+  start.boot_id = object.text("boot_id");
+  return start;
+}
+
+std::optional<HistoryEntry> decode_history_entry(Object& object) {
+  HistoryEntry entry;
+  entry.commit = object.parsed("commit", ObjectId::parse);
+  entry.subject = object.text("subject");
+  entry.author = object.text("author");
+  entry.at = object.parsed("at", parse_rfc3339);
+  entry.took = object.seconds_or_absent("took_seconds");
+  entry.cause = object.text("cause");
+  entry.outcome = object.parsed("outcome", parse_outcome);
+  entry.message = object.text("message");
+  return entry;
+}
+
+// The value `decode` makes of `json`; nullopt, with a remark, where a part of it is wrong.
+template <typename Decode>
+auto decode_object(const Json& json, std::string path, DecodedState& remarks, Decode decode)
+    -> decltype(decode(std::declval<Object&>())) {
+  Object object(json, std::move(path), remarks);
+  auto value = decode(object);
+  if (!object.is_good()) return std::nullopt;
+  object.finish();
+  return value;
+}
+
+// Members of the outermost object stand each for itself: a fault in one does not spoil the others.
+
+// A member that is an object, null or absent.
+template <typename Decode>
+auto decode_member(Object& parent, const char* key, DecodedState& remarks, Decode decode)
+    -> decltype(decode(std::declval<Object&>())) {
+  if (parent.is_absent(key)) return std::nullopt;
+  return decode_object(*parent.take(key), parent.path_of(key), remarks, decode);
+}
+
+// A member that is an object of named objects.
+template <typename Map, typename Decode>
+void decode_map(Object& parent, const char* key, DecodedState& remarks, Map& map, Decode decode) {
+  if (parent.is_absent(key)) return;
+  const Json& json = *parent.take(key);
+  if (!json.is_object()) return remark(remarks.faults, key);
+  for (auto member = json.begin(); member != json.end(); ++member) {
+    auto value = decode_object(*member, parent.path_of(key) + "." + member.key(), remarks, decode);
+    if (value) map.insert_or_assign(member.key(), std::move(*value));
+  }
+}
+
+void decode_applied(Object& parent, DecodedState& remarks, std::optional<ObjectId>& applied) {
+  if (parent.is_absent("applied")) return;
+  const Json& json = *parent.take("applied");
+  if (json.is_string()) applied = ObjectId::parse(json.get_ref<const std::string&>());
+  if (!applied) remark(remarks.faults, "applied");
+}
+
+void decode_history(Object& parent, DecodedState& remarks, std::vector<HistoryEntry>& history) {
+  if (parent.is_absent("history")) return;
+  const Json& json = *parent.take("history");
+  if (!json.is_array()) return remark(remarks.faults, "history");
+  // Only the newest ones are kept; a person who added more gets what the limit says.
+  std::size_t first = json.size() > history_limit ? json.size() - history_limit : 0;
+  for (std::size_t i = first; i < json.size(); ++i) {
+    auto entry = decode_object(json[i], "history[" + std::to_string(i) + "]", remarks, decode_history_entry);
+    if (entry) history.push_back(std::move(*entry));
+  }
+}
+
+}  // namespace
+
+std::string encode_state(const DurableState& state) {
+  const auto& [applied, pin, branch_override, holds, operator_starts, history] = state;
+  OrderedJson json;
+  json["schema"] = state_schema_version;
+  json["applied"] = applied ? OrderedJson(applied->hex()) : OrderedJson(nullptr);
+  json["pin"] = pin ? encode(*pin) : OrderedJson(nullptr);
+  json["branch_override"] = branch_override ? encode(*branch_override) : OrderedJson(nullptr);
+  json["holds"] = encode_map(holds);
+  json["operator_starts"] = encode_map(operator_starts);
+  json["history"] = OrderedJson::array();
+  for (const HistoryEntry& entry : history) json["history"].push_back(encode(entry));
+  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+}
+
+Result<DecodedState> decode_state(std::string_view text) {
+  DepthBound bound;
+  if (!Json::sax_parse(text, &bound)) return fail(bound.fault(), ErrorCode::invalid);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return fail("not a JSON object", ErrorCode::invalid);
+
+  DecodedState decoded;
+  Object root(json, "", decoded);
+  const Json* schema = root.take("schema");
+  if (schema == nullptr || *schema != Json(state_schema_version)) remark(decoded.faults, "schema");
+  decode_applied(root, decoded, decoded.state.applied);
+  decoded.state.pin = decode_member(root, "pin", decoded, decode_pin);
+  decoded.state.branch_override = decode_member(root, "branch_override", decoded, decode_branch);
+  decode_map(root, "holds", decoded, decoded.state.holds, decode_hold);
+  decode_map(root, "operator_starts", decoded, decoded.state.operator_starts, decode_operator_start);
+  decode_history(root, decoded, decoded.state.history);
+  root.finish();
+  return decoded;
+}
+
+}  // namespace gitproc
