@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "reconcile/base/error.h"
 #include "reconcile/command.h"
 
 namespace gitproc {
@@ -32,7 +31,8 @@ struct ExecFacts {
   std::string tree;           // $GITPROC_TREE
   std::string notify_socket;  // $NOTIFY_SOCKET
   std::string log_directory;  // each service's log is NAME.log in it
-  std::string home;           // of the agent's user, "" for root: the working directory of an unprivileged agent's services
+  std::string home;           // of the agent's user
+  std::string default_working_directory = "/";  // the home for an unprivileged agent
   // Base directories of RuntimeDirectory= and its siblings.
   std::string runtime_directory = "/run";
   std::string state_directory = "/var/lib";
@@ -85,8 +85,9 @@ inline constexpr const char* default_path_variable =
 // The child itself writes its pid behind this entry of envp: only it knows it (sd_watchdog_enabled(3)).
 inline constexpr const char* watchdog_pid_variable = "WATCHDOG_PID=";
 
-// `command` is unit.commands(phase)[command_index] of `spawn`. `account`: of User= and Group=, when set.
-// `file_environment`: what the EnvironmentFile= files hold, in order. Precedence as in systemd.exec(5).
+// For the command unit->commands(phase)[command_index] of `spawn`, which must exist. `account`: what User=, Group=
+// and SupplementaryGroups= come to, where any of them is set. `file_environment`: what the EnvironmentFile= files
+// hold, in order. Precedence of variables as in systemd.exec(5).
 ExecSpec make_exec_spec(const Spawn& spawn, const ExecFacts& facts, const std::optional<Account>& account,
                         const std::vector<EnvironmentVariable>& file_environment);
 

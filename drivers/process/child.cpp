@@ -1,0 +1,209 @@
+#include "drivers/process/child.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+// The sanitizers' instrumentation would look for this stack among the agent's threads.
+#define GITPROC_IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
+
+namespace gitproc {
+namespace {
+
+template <typename... Arguments>
+GITPROC_IN_CHILD inline long call(long number, Arguments... arguments) {
+  return ::syscall(number, arguments...);
+}
+
+[[noreturn]] GITPROC_IN_CHILD void give_up(ChildPlan* plan, ChildStage stage, int error_number) {
+  plan->stage = stage;
+  plan->error_number = error_number;
+  for (;;) call(SYS_exit_group, exit_code_of(stage));
+}
+
+GITPROC_IN_CHILD char* print_decimal(char* to, std::uint64_t value) {
+  char digits[20];
+  int count = 0;
+  do {
+    digits[count++] = static_cast<char>('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  while (count > 0) *to++ = digits[--count];
+  return to;
+}
+
+// The kernel's own struct sigaction, for rt_sigaction(2).
+struct KernelSigaction {
+  void (*handler)(int);
+  unsigned long flags;
+  void (*restorer)();
+  std::uint64_t mask;
+};
+
+GITPROC_IN_CHILD void set_disposition(int signal, void (*handler)(int)) {
+  KernelSigaction action{handler, 0, nullptr, 0};
+  call(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
+}
+
+GITPROC_IN_CHILD void reset_signals(const ChildPlan* plan) {
+  static constexpr int last_signal = 64;
+  for (int signal = 1; signal <= last_signal; ++signal) {
+    // An old kernel has left the agent's handlers in place, which must not run here.
+    if (plan->is_plain || (plan->ignored_signals >> (signal - 1) & 1) != 0) set_disposition(signal, SIG_DFL);
+  }
+  set_disposition(SIGPIPE, plan->ignores_sigpipe ? SIG_IGN : SIG_DFL);
+}
+
+// Leaves only the journal's descriptor. The table is shared with the agent until the first call unshares it,
+// copying no more than the descriptors below: so a spawn's cost does not grow with the agent's descriptors.
+GITPROC_IN_CHILD void close_descriptors(ChildPlan* plan) {
+  unsigned journal = static_cast<unsigned>(plan->journal_fd);
+  unsigned flags = plan->is_plain ? 0 : CLOSE_RANGE_UNSHARE;
+  if (call(SYS_close_range, journal + 1, ~0u, flags) != 0) {
+    // A plain clone has a table of its own, in which everything is close-on-exec.
+    if (!plan->is_plain) give_up(plan, ChildStage::session, errno);
+  }
+  if (call(SYS_close_range, 0u, journal - 1, 0u) != 0) {
+    for (int fd = 0; fd <= 2; ++fd) call(SYS_close, fd);
+  }
+}
+
+GITPROC_IN_CHILD void join_cgroup(ChildPlan* plan) {
+  long fd = call(SYS_openat, plan->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || call(SYS_write, fd, "0", 1) != 1) give_up(plan, ChildStage::cgroup, errno);
+  call(SYS_close, fd);
+}
+
+GITPROC_IN_CHILD void write_record(ChildPlan* plan) {
+  timespec now{};
+  call(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
+  std::uint64_t pid = static_cast<std::uint64_t>(call(SYS_getpid));
+  char* end = print_decimal(plan->record + plan->record_length, pid);
+  *end++ = ' ';
+  end = print_decimal(end, static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000);
+  *end++ = ' ';
+  *end++ = '.';
+  *end++ = '\n';
+  long length = end - plan->record;
+  long written = call(SYS_write, plan->journal_fd, plan->record, length);
+  if (written != length) give_up(plan, ChildStage::journal, written < 0 ? errno : ENOSPC);
+  if (plan->watchdog_pid != nullptr) *print_decimal(plan->watchdog_pid, pid) = '\0';
+}
+
+// Opens the stream as descriptor `wanted`, which is the lowest that is free. A FIFO must not make the agent wait
+// for its other end: it is opened without blocking, and set to blocking afterwards.
+GITPROC_IN_CHILD void open_stream(ChildPlan* plan, const ChildStream& stream, int wanted, ChildStage stage) {
+  long fd = -1;
+  switch (stream.kind) {
+    case ChildStream::Kind::null:
+      fd = call(SYS_openat, AT_FDCWD, "/dev/null", wanted == 0 ? O_RDONLY : O_WRONLY);
+      break;
+    case ChildStream::Kind::file:
+      fd = call(SYS_openat, AT_FDCWD, stream.path, stream.flags | O_NONBLOCK | O_NOCTTY, stream.mode);
+      if (fd >= 0) call(SYS_fcntl, fd, F_SETFL, stream.flags & O_APPEND);
+      break;
+    case ChildStream::Kind::duplicate:
+      fd = call(SYS_dup, wanted - 1);
+      break;
+  }
+  if (fd < 0) give_up(plan, stage, errno);
+}
+
+GITPROC_IN_CHILD void set_limits(ChildPlan* plan) {
+  for (std::size_t i = 0; i < plan->limit_count; ++i) {
+    const ChildLimit& limit = plan->limits[i];
+    rlimit64 wanted{limit.soft, limit.hard};
+    if (call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr) == 0) continue;
+    // Without privilege the hard limit cannot be raised: as near as can be had, as systemd does.
+    rlimit64 present{};
+    if (errno != EPERM || call(SYS_prlimit64, 0, limit.resource, nullptr, &present) != 0) {
+      give_up(plan, ChildStage::limits, errno);
+    }
+    if (wanted.rlim_max > present.rlim_max) wanted.rlim_max = present.rlim_max;
+    if (wanted.rlim_cur > wanted.rlim_max) wanted.rlim_cur = wanted.rlim_max;
+    if (call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr) != 0) give_up(plan, ChildStage::limits, errno);
+  }
+}
+
+GITPROC_IN_CHILD void adjust_oom_score(ChildPlan* plan) {
+  std::size_t length = 0;
+  while (plan->oom_score_adjust[length] != '\0') ++length;
+  long fd = call(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || call(SYS_write, fd, plan->oom_score_adjust, length) < 0) {
+    give_up(plan, ChildStage::oom_adjust, errno);
+  }
+  call(SYS_close, fd);
+}
+
+}  // namespace
+
+int exit_code_of(ChildStage stage) {
+  switch (stage) {
+    case ChildStage::none:
+    case ChildStage::journal: return 0;
+    case ChildStage::cgroup: return 219;
+    case ChildStage::session: return 220;
+    case ChildStage::standard_input: return 208;
+    case ChildStage::standard_output: return 209;
+    case ChildStage::standard_error: return 222;
+    case ChildStage::oom_adjust: return 206;
+    case ChildStage::nice: return 201;
+    case ChildStage::limits: return 205;
+    case ChildStage::group: return 216;
+    case ChildStage::user: return 217;
+    case ChildStage::working_directory: return 200;
+    case ChildStage::no_new_privileges: return 227;
+    case ChildStage::exec: return 203;
+  }
+  __builtin_unreachable();
+}
+
+GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
+  if (plan->is_plain && plan->cgroup_fd >= 0) join_cgroup(plan);
+  reset_signals(plan);
+  close_descriptors(plan);
+  if (call(SYS_setsid) < 0) give_up(plan, ChildStage::session, errno);
+
+  // From here on the process is on record; whatever fails below leaves a record of a process that is gone.
+  write_record(plan);
+
+  open_stream(plan, plan->input, 0, ChildStage::standard_input);
+  open_stream(plan, plan->output, 1, ChildStage::standard_output);
+  open_stream(plan, plan->error, 2, ChildStage::standard_error);
+
+  if (plan->has_oom_score_adjust) adjust_oom_score(plan);
+  if (plan->has_nice && call(SYS_setpriority, PRIO_PROCESS, 0, plan->nice) != 0) {
+    give_up(plan, ChildStage::nice, errno);
+  }
+  set_limits(plan);
+  call(SYS_umask, plan->umask);
+
+  if (plan->changes_identity) {
+    if (call(SYS_setgroups, plan->group_count, plan->groups) != 0) give_up(plan, ChildStage::group, errno);
+    if (call(SYS_setresgid, plan->gid, plan->gid, plan->gid) != 0) give_up(plan, ChildStage::group, errno);
+    if (call(SYS_setresuid, plan->uid, plan->uid, plan->uid) != 0) give_up(plan, ChildStage::user, errno);
+  }
+  // After the change of user: on a network file system only that user may have the right to be there.
+  if (call(SYS_chdir, plan->working_directory) != 0) {
+    if (!plan->working_directory_is_optional || call(SYS_chdir, "/") != 0) {
+      give_up(plan, ChildStage::working_directory, errno);
+    }
+  }
+  if (plan->no_new_privileges && call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    give_up(plan, ChildStage::no_new_privileges, errno);
+  }
+
+  std::uint64_t no_signals = 0;
+  call(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof no_signals);
+  call(SYS_execve, plan->path, plan->argv, plan->envp);
+  give_up(plan, ChildStage::exec, errno);
+}
+
+}  // namespace gitproc

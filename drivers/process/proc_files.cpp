@@ -1,0 +1,110 @@
+#include "drivers/process/proc_files.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "drivers/base/system_call.h"
+#include "reconcile/base/strings.h"
+
+namespace gitproc {
+namespace {
+
+constexpr std::size_t max_stat_bytes = 4096;
+constexpr std::size_t max_cgroup_bytes = 64 * 1024;
+constexpr std::size_t max_environ_bytes = 4u << 20;  // beyond what execve(2) takes by default
+constexpr std::size_t max_children_bytes = 2u << 20;
+
+std::string proc_path(Pid pid, std::string_view file) {
+  return "/proc/" + std::to_string(pid) + "/" + std::string(file);
+}
+
+template <typename Number>
+bool parse_number(std::string_view text, Number& value) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// The names in a directory of /proc that are numbers.
+std::vector<Pid> numeric_entries(const std::string& path) {
+  std::vector<Pid> numbers;
+  DIR* directory = ::opendir(path.c_str());
+  if (directory == nullptr) return numbers;
+  while (const dirent* entry = ::readdir(directory)) {
+    Pid number = 0;
+    if (parse_number(std::string_view(entry->d_name), number)) numbers.push_back(number);
+  }
+  ::closedir(directory);
+  return numbers;
+}
+
+}  // namespace
+
+std::optional<ProcStat> parse_proc_stat(std::string_view text) {
+  std::size_t name_end = text.rfind(')');
+  if (name_end == std::string_view::npos || name_end + 2 > text.size()) return std::nullopt;
+  // fields[0] is field 3 of proc(5), the state.
+  std::vector<std::string_view> fields = split(trim(text.substr(name_end + 2)), ' ');
+  ProcStat stat;
+  if (fields.size() < 20 || fields[0].size() != 1) return std::nullopt;
+  stat.state = fields[0][0];
+  if (!parse_number(fields[1], stat.parent) || !parse_number(fields[2], stat.process_group) ||
+      !parse_number(fields[3], stat.session) || !parse_number(fields[19], stat.start_ticks)) {
+    return std::nullopt;
+  }
+  int wait_status = 0;
+  if (stat.state == 'Z' && fields.size() >= 50 && parse_number(fields[49], wait_status)) {
+    stat.wait_status = wait_status;
+  }
+  return stat;
+}
+
+std::optional<ProcStat> read_proc_stat(Pid pid) {
+  Result<std::string> text = read_file(proc_path(pid, "stat"), max_stat_bytes);
+  if (!text) return std::nullopt;
+  return parse_proc_stat(*text);
+}
+
+std::uint64_t ticks_of(Instant instant) {
+  static const std::uint64_t ticks_per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  std::uint64_t usec = static_cast<std::uint64_t>(instant.time_since_epoch().count());
+  return usec / 1'000'000 * ticks_per_second + usec % 1'000'000 * ticks_per_second / 1'000'000;
+}
+
+std::vector<Pid> children_of(Pid pid) {
+  std::vector<Pid> children;
+  for (Pid thread : numeric_entries(proc_path(pid, "task"))) {
+    Result<std::string> text =
+        read_file(proc_path(pid, "task/" + std::to_string(thread) + "/children"), max_children_bytes);
+    if (!text) continue;
+    for (std::string_view word : split(*text, ' ')) {
+      Pid child = 0;
+      if (parse_number(word, child) && children.size() < max_listed_children) children.push_back(child);
+    }
+  }
+  return children;
+}
+
+std::string cgroup_of_process(Pid pid) {
+  Result<std::string> text = read_file(proc_path(pid, "cgroup"), max_cgroup_bytes);
+  if (!text) return "";
+  for (std::string_view line : split(*text, '\n')) {
+    if (line.starts_with("0::")) return std::string(line.substr(3));
+  }
+  return "";
+}
+
+std::string invocation_of_process(Pid pid) {
+  static constexpr std::string_view variable = "INVOCATION_ID=";
+  Result<std::string> text = read_file(proc_path(pid, "environ"), max_environ_bytes);
+  if (!text) return "";
+  for (std::string_view entry : split(*text, '\0')) {
+    if (entry.starts_with(variable)) return std::string(entry.substr(variable.size()));
+  }
+  return "";
+}
+
+std::vector<Pid> all_processes() { return numeric_entries("/proc"); }
+
+}  // namespace gitproc
