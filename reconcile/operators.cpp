@@ -4,12 +4,6 @@
 #include "reconcile/state.h"
 
 namespace gitproc {
-namespace {
-
-// How long `gitproc sync` and `gitproc rollback` wait for the node to settle.
-constexpr Duration sync_deadline = std::chrono::minutes(5);
-
-}  // namespace
 
 void Reconciler::State::answer(RequestId request, std::string message, Pid pid) {
   emit(Answer{.request = request, .error = std::nullopt, .message = std::move(message), .pid = pid});
@@ -217,7 +211,7 @@ void Reconciler::State::take(const SyncRequested& event) {
   if (!event.waits) {
     answer(event.request, "");
   } else {
-    syncs.push_back({event.request, after(now.instant, sync_deadline)});
+    syncs.push_back({event.request, after(now.instant, options.rollout_deadline)});
   }
 }
 
@@ -240,7 +234,7 @@ void Reconciler::State::take(const RollbackRequested& event) {
   if (!event.waits) {
     answer(event.request, "");
   } else {
-    syncs.push_back({event.request, after(now.instant, sync_deadline)});
+    syncs.push_back({event.request, after(now.instant, options.rollout_deadline)});
   }
 }
 

@@ -67,6 +67,7 @@ class Reconciler {
     std::string boot_id;                        // changes with every boot and every new container
     std::uint64_t seed = 0;                     // for invocation ids
     Duration min_healthy_time = std::chrono::seconds(10);
+    Duration rollout_deadline = std::chrono::minutes(5);  // how long sync and rollback wait to settle
   };
 
   // `adopted` are the services an earlier agent left running, or latched, in this boot.
@@ -81,6 +82,7 @@ class Reconciler {
 
   // --- views, for status ---
   NodeView node() const;
+  std::optional<ObjectId> tip() const;         // of the followed branch, as last observed
   std::vector<ServiceView> services() const;  // by name
   std::optional<ServiceView> service(std::string_view name) const;
   std::optional<ServiceId> find(std::string_view name) const;

@@ -63,6 +63,8 @@ NodeView Reconciler::State::node_view() const {
   return shown;
 }
 
+std::optional<ObjectId> Reconciler::tip() const { return state_->tip; }
+
 NodeView Reconciler::node() const { return state_->node_view(); }
 
 std::vector<ServiceView> Reconciler::services() const {

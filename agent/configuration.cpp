@@ -1,0 +1,290 @@
+#include "agent/configuration.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agent/protocol/json.h"
+#include "drivers/base/system_call.h"
+#include "reconcile/unit/values.h"
+
+namespace gitproc {
+namespace {
+
+// One key: how its value is read, and how it is told apart from another configuration's.
+struct Key {
+  std::string_view name;
+  bool is_reloadable;
+  Result<void> (*set)(Configuration&, const Json&);
+  Json (*get)(const Configuration&);
+};
+
+Result<std::string> text_of(const Json& value) {
+  if (!value.is_string()) return fail("must be text", ErrorCode::invalid);
+  return value.get<std::string>();
+}
+
+Result<bool> flag_of(const Json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  // Given by --set, everything is text.
+  if (value == "true") return true;
+  if (value == "false") return false;
+  return fail("must be true or false", ErrorCode::invalid);
+}
+
+Result<Duration> span_of(const Json& value) {
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() < 1'000'000'000) return std::chrono::seconds(value.get<std::uint64_t>());
+  Result<std::string> text = text_of(value);
+  if (!text) return fail("must be a time span like \"30s\"", ErrorCode::invalid);
+  return parse_time_span(*text);
+}
+
+Result<std::string> absolute_path_of(const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (text && !text->starts_with('/')) return fail("must be an absolute path, not '" + *text + "'", ErrorCode::invalid);
+  return text;
+}
+
+template <auto member>
+Result<void> set_path(Configuration& configuration, const Json& value) {
+  Result<std::string> path = absolute_path_of(value);
+  if (!path) return std::unexpected(path.error());
+  configuration.*member = *path;
+  return {};
+}
+
+template <auto member>
+Result<void> set_text(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  configuration.*member = *text;
+  return {};
+}
+
+template <auto member>
+Result<void> set_span(Configuration& configuration, const Json& value) {
+  Result<Duration> span = span_of(value);
+  if (!span) return std::unexpected(span.error());
+  configuration.*member = *span;
+  return {};
+}
+
+Result<void> set_labels(Configuration& configuration, const Json& value) {
+  if (!value.is_object()) return fail("must be an object of texts", ErrorCode::invalid);
+  configuration.labels.clear();
+  for (const auto& [name, label] : value.items()) {
+    if (!label.is_string()) return fail("label '" + name + "' must be text", ErrorCode::invalid);
+    configuration.labels.emplace(name, label.get<std::string>());
+  }
+  return {};
+}
+
+Result<void> set_word(const Json& value, std::initializer_list<std::string_view> words, std::size_t& index) {
+  Result<std::string> text = text_of(value);
+  std::string choices;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::string_view word = words.begin()[i];
+    if (text && *text == word) {
+      index = i;
+      return {};
+    }
+    choices += (i == 0 ? "\"" : ", \"") + std::string(word) + "\"";
+  }
+  return fail("must be one of " + choices, ErrorCode::invalid);
+}
+
+Result<void> set_on_exit(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"auto", "leave", "stop"}, index);
+  if (found) configuration.on_exit = static_cast<OnExit>(index);
+  return found;
+}
+
+Result<void> set_on_invalid(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"reject", "skip"}, index);
+  if (found) configuration.skips_invalid = index == 1;
+  return found;
+}
+
+Result<void> set_log_level(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"error", "warning", "info", "debug"}, index);
+  if (found) configuration.log_level = value.get<std::string>();
+  return found;
+}
+
+Result<void> set_read_all(Configuration& configuration, const Json& value) {
+  Result<bool> flag = flag_of(value);
+  if (!flag) return std::unexpected(flag.error());
+  configuration.socket_read_all = *flag;
+  return {};
+}
+
+Result<void> set_branch(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  configuration.branch = text->empty() ? std::nullopt : std::optional(*text);
+  return {};
+}
+
+Result<void> set_cgroup_parent(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  if (text->empty() || text->starts_with('.') || text->find('/') != std::string::npos) {
+    return fail("must be the name of one cgroup, not '" + *text + "'", ErrorCode::invalid);
+  }
+  configuration.cgroup_parent = *text;
+  return {};
+}
+
+constexpr Key keys[] = {
+    {"repo", false, set_path<&Configuration::repo>, [](const Configuration& c) { return Json(c.repo); }},
+    {"branch", false, set_branch, [](const Configuration& c) { return Json(c.branch.value_or("")); }},
+    {"node", false, set_text<&Configuration::node>, [](const Configuration& c) { return Json(c.node); }},
+    {"labels", false, set_labels, [](const Configuration& c) { return Json(c.labels); }},
+    {"state_dir", false, set_path<&Configuration::state_dir>, [](const Configuration& c) { return Json(c.state_dir); }},
+    {"log_dir", false, set_path<&Configuration::log_dir>, [](const Configuration& c) { return Json(c.log_dir); }},
+    {"run_dir", false, set_path<&Configuration::run_dir>, [](const Configuration& c) { return Json(c.run_dir); }},
+    {"socket", false, set_path<&Configuration::socket>, [](const Configuration& c) { return Json(c.socket); }},
+    {"socket_group", false, set_text<&Configuration::socket_group>,
+     [](const Configuration& c) { return Json(c.socket_group); }},
+    {"socket_read_all", false, set_read_all, [](const Configuration& c) { return Json(c.socket_read_all); }},
+    {"log_level", true, set_log_level, [](const Configuration& c) { return Json(c.log_level); }},
+    {"on_exit", true, set_on_exit, [](const Configuration& c) { return Json(static_cast<int>(c.on_exit)); }},
+    {"on_invalid", false, set_on_invalid, [](const Configuration& c) { return Json(c.skips_invalid); }},
+    {"rollout.min_healthy_time", false, set_span<&Configuration::min_healthy_time>,
+     [](const Configuration& c) { return Json(c.min_healthy_time.count()); }},
+    {"rollout.deadline", false, set_span<&Configuration::rollout_deadline>,
+     [](const Configuration& c) { return Json(c.rollout_deadline.count()); }},
+    {"cgroup.parent", false, set_cgroup_parent, [](const Configuration& c) { return Json(c.cgroup_parent); }},
+};
+
+// Keys of the documentation whose part is not in this version.
+constexpr std::string_view keys_of_other_versions[] = {
+    "prune_guard",        "remote.url",         "remote.poll_interval", "remote.timeout",       "remote.ssh_key",
+    "remote.known_hosts", "remote.ca_file",     "remote.username",      "remote.password_file", "remote.force_push",
+    "remote.insecure",    "verify.mode",        "verify.allowed_signers", "verify.keyring",     "verify.since",
+    "rollout.auto_rollback", "isolation.pid_namespace", "isolation.unenforceable", "http.listen", "http.tls_cert",
+    "http.tls_key",       "webhook.secret_file", "notify.exec",         "notify.url"};
+
+Result<void> set_key(Configuration& configuration, std::string_view name, const Json& value) {
+  for (const Key& key : keys) {
+    if (key.name != name) continue;
+    Result<void> set = key.set(configuration, value);
+    return set ? set : fail("'" + std::string(name) + "' " + set.error().message, ErrorCode::invalid);
+  }
+  bool is_other = std::ranges::find(keys_of_other_versions, name) != std::end(keys_of_other_versions);
+  return fail(is_other ? "'" + std::string(name) + "' is not supported by this version"
+                       : "unknown key '" + printable(name) + "'",
+              ErrorCode::invalid);
+}
+
+// {"rollout": {"deadline": ...}} is the key "rollout.deadline"; labels are an object of their own.
+Result<void> set_all(Configuration& configuration, const std::string& prefix, const Json& object) {
+  for (const auto& [name, value] : object.items()) {
+    std::string key = prefix + name;
+    bool is_group = value.is_object() && key != "labels";
+    Result<void> set = is_group ? set_all(configuration, key + ".", value) : set_key(configuration, key, value);
+    if (!set) return set;
+  }
+  return {};
+}
+
+Result<std::string> absolute(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char* directory = ::realpath(".", nullptr);
+  if (directory == nullptr) return fail_with_errno("cannot tell the working directory");
+  std::string full = std::string(directory) + "/" + path;
+  ::free(directory);
+  return full;
+}
+
+}  // namespace
+
+Result<Configuration> parse_configuration(std::string_view text, const std::string& file, const Paths& defaults) {
+  Configuration configuration{.repo = defaults.repo,
+                              .branch = std::nullopt,
+                              .node = "",
+                              .labels = {},
+                              .state_dir = defaults.state_dir,
+                              .log_dir = defaults.log_dir,
+                              .run_dir = defaults.run_dir,
+                              .socket = defaults.socket};
+  if (text.empty()) return configuration;
+  Result<Json> parsed = parse_json(text);
+  if (!parsed) return fail(file + ": " + parsed.error().message, ErrorCode::invalid);
+  if (!parsed->is_object()) return fail(file + ": must be a JSON object", ErrorCode::invalid);
+  Result<void> set = set_all(configuration, "", *parsed);
+  if (!set) return fail(file + ": " + set.error().message, ErrorCode::invalid);
+  return configuration;
+}
+
+Result<Configuration> apply_arguments(Configuration configuration, const AgentArguments& arguments) {
+  struct Flag {
+    std::string_view name;
+    std::string_view key;
+    const std::optional<std::string>& value;
+    bool is_path;
+  };
+  const Flag flags[] = {
+      {"--repo", "repo", arguments.repo, true},
+      {"--branch", "branch", arguments.branch, false},
+      {"--remote", "remote.url", arguments.remote, false},
+      {"--state-dir", "state_dir", arguments.state_dir, true},
+      {"--log-dir", "log_dir", arguments.log_dir, true},
+      {"--run-dir", "run_dir", arguments.run_dir, true},
+      {"--socket", "socket", arguments.socket, true},
+      {"--http", "http.listen", arguments.http, false},
+      {"--node", "node", arguments.node, false},
+  };
+  for (const Flag& flag : flags) {
+    if (!flag.value) continue;
+    std::string text = *flag.value;
+    if (flag.is_path) {
+      Result<std::string> full = absolute(text);
+      if (!full) return std::unexpected(full.error());
+      text = *full;
+    }
+    Result<void> set = set_key(configuration, flag.key, Json(text));
+    if (!set) return fail(std::string(flag.name) + ": " + set.error().message, ErrorCode::invalid);
+  }
+  for (const std::string& label : arguments.labels) {
+    std::size_t equals = label.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      return fail("--label: must be KEY=VALUE, not '" + printable(label) + "'", ErrorCode::invalid);
+    }
+    configuration.labels.insert_or_assign(label.substr(0, equals), label.substr(equals + 1));
+  }
+  for (const std::string& assignment : arguments.sets) {
+    std::size_t equals = assignment.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      return fail("--set: must be KEY=VALUE, not '" + printable(assignment) + "'", ErrorCode::invalid);
+    }
+    Result<void> set = set_key(configuration, assignment.substr(0, equals), Json(assignment.substr(equals + 1)));
+    if (!set) return fail("--set: " + set.error().message, ErrorCode::invalid);
+  }
+  return configuration;
+}
+
+Result<Configuration> load_configuration(const AgentArguments& arguments, const Paths& defaults) {
+  std::string file = arguments.config.value_or(defaults.config);
+  Result<std::string> text = read_file(file, max_configuration_bytes);
+  if (!text && (arguments.config || text.error().code != ErrorCode::not_found)) return std::unexpected(text.error());
+  Result<Configuration> configuration = parse_configuration(text ? *text : "", file, defaults);
+  if (!configuration) return configuration;
+  return apply_arguments(*std::move(configuration), arguments);
+}
+
+std::vector<std::string> changed_keys(const Configuration& from, const Configuration& to) {
+  std::vector<std::string> changed;
+  for (const Key& key : keys) {
+    if (key.get(from) != key.get(to)) changed.emplace_back(key.name);
+  }
+  return changed;
+}
+
+bool is_reloadable(std::string_view key) {
+  return std::ranges::any_of(keys, [key](const Key& known) { return known.name == key && known.is_reloadable; });
+}
+
+}  // namespace gitproc

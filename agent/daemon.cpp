@@ -1,0 +1,354 @@
+#include "agent/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include <asio.hpp>
+#include <utility>
+#include <variant>
+
+#include "drivers/base/clock.h"
+#include "reconcile/unit/url_variables.h"
+
+namespace gitproc {
+namespace {
+
+// Commands that cost a process or a directory, done before the loop looks at sockets and exits again.
+constexpr unsigned costly_commands_per_turn = 64;
+// `behind` of `status` is counted up to this.
+constexpr unsigned behind_limit = 10'000;
+
+}  // namespace
+
+// What needs asio's headers.
+struct Daemon::Wiring {
+  explicit Wiring(asio::io_context& given_loop)
+      : loop(given_loop), timer(loop), log_timer(loop), processes(loop), store(loop), logs(loop) {}
+  ~Wiring() {
+    // The drivers own these descriptors.
+    processes.release();
+    store.release();
+    logs.release();
+  }
+
+  asio::io_context& loop;
+  asio::steady_timer timer;
+  asio::steady_timer log_timer;
+  asio::posix::stream_descriptor processes;
+  asio::posix::stream_descriptor store;
+  asio::posix::stream_descriptor logs;
+  Instant armed = never;
+};
+
+Daemon::Daemon(Parts parts)
+    : configuration_(std::move(parts.configuration)),
+      machine_(std::move(parts.machine)),
+      node_(std::move(parts.node)),
+      processes_(parts.processes),
+      store_(parts.store),
+      rotator_(parts.rotator),
+      unavailable_(std::move(parts.unavailable)),
+      wiring_(std::make_unique<Wiring>(parts.loop)) {
+  Now now = read_clocks();
+  started_at_ = now.wall;
+  Reconciler::Options options{.boot_id = machine_.boot_id,
+                              .seed = static_cast<std::uint64_t>(now.wall.time_since_epoch().count()),
+                              .min_healthy_time = configuration_.min_healthy_time,
+                              .rollout_deadline = configuration_.rollout_deadline};
+  std::vector<AdoptedService> adopted = processes_.take_adopted();
+  if (parts.durable.branch_override) followed_override_ = parts.durable.branch_override->branch;
+  reconciler_ = std::make_unique<Reconciler>(std::move(options), std::move(parts.durable), adopted);
+  for (const AdoptedService& service : adopted) {
+    processes_.adopt(*reconciler_->find(service.name), service);
+  }
+  if (!adopted.empty()) spdlog::info("found {} services of an earlier agent", adopted.size());
+  initial_version_ = submitted_version_ = reconciler_->durable_version();
+
+  auto post_to_loop = [&loop = parts.loop](std::function<void()> function) { asio::post(loop, std::move(function)); };
+  GitWorker::Options git_options{
+      .repository = configuration_.repo,
+      .branch = configuration_.branch,
+      .state_dir = configuration_.state_dir,
+      .catalog = {.node = node_, .specifiers = machine_.specifiers, .skips_invalid = configuration_.skips_invalid}};
+  git_ = std::make_unique<GitWorker>(
+      std::move(git_options), post_to_loop, [this](Event event) { post(std::move(event)); },
+      [this](std::string warning) { add_unavailable(std::move(warning)); });
+}
+
+Daemon::~Daemon() = default;
+
+Result<void> Daemon::start() {
+  auto probes = make_probe_driver(wiring_->loop, [this](Event event) { post(std::move(event)); });
+  if (!probes) return std::unexpected(probes.error());
+  probes_ = *std::move(probes);
+  asio::error_code error;
+  wiring_->processes.assign(processes_.fd(), error);
+  if (!error) wiring_->store.assign(store_.fd(), error);
+  if (!error) wiring_->logs.assign(rotator_.fd(), error);
+  if (error) return fail("cannot watch the drivers: " + error.message());
+  wait_for_processes();
+  wait_for_store();
+  wait_for_logs();
+  if (followed_override_) {
+    git_->follow(followed_override_, [] {});
+  }
+  git_->start();
+  schedule_turn();
+  return {};
+}
+
+void Daemon::add_unavailable(std::string what) {
+  spdlog::warn("{}", what);
+  unavailable_.push_back(std::move(what));
+}
+
+void Daemon::post(Event event) {
+  pending_events_.push_back(std::move(event));
+  schedule_turn();
+}
+
+RequestId Daemon::expect(OnAnswer on_answer) {
+  RequestId id{++last_request_};
+  expected_.emplace(id, std::move(on_answer));
+  return id;
+}
+
+void Daemon::shut_down(bool stops_services) {
+  is_shutting_down_ = true;
+  post(ShutdownRequested{stops_services});
+}
+
+// --- the turn ---
+
+void Daemon::schedule_turn() {
+  if (std::exchange(is_turn_scheduled_, true)) return;
+  asio::post(wiring_->loop, [this] { turn(); });
+}
+
+void Daemon::turn() {
+  is_turn_scheduled_ = false;
+  unsigned costly = 0;
+  // Most outcomes are known at once and lead to the next step of the same service: go on until all is done, but
+  // let the others have their say in between.
+  do {
+    std::vector<Event> events = std::exchange(pending_events_, {});
+    for (Command& command : reconciler_->step(events, read_clocks())) pending_commands_.push_back(std::move(command));
+    while (!pending_commands_.empty() && costly < costly_commands_per_turn) {
+      Command command = std::move(pending_commands_.front());
+      pending_commands_.pop_front();
+      if (execute(command)) ++costly;
+    }
+  } while (!pending_events_.empty() && costly < costly_commands_per_turn);
+  persist();
+  follow_branch_override();
+  count_behind();
+  arm_timer();
+  if (!pending_events_.empty() || !pending_commands_.empty()) schedule_turn();
+}
+
+bool Daemon::execute(const Command& command) {
+  struct Executor {
+    Daemon& daemon;
+
+    bool operator()(const LoadCommit& load) { return daemon.git_->load(load.commit), false; }
+    bool operator()(const ExportTree& tree) { return daemon.git_->export_tree(tree.commit), false; }
+    bool operator()(const SetMarker& marker) { return daemon.git_->set_marker(marker), false; }
+    bool operator()(const Spawn& spawn) {
+      if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
+      std::visit([this](auto outcome) { daemon.pending_events_.emplace_back(std::move(outcome)); },
+                 daemon.processes_.spawn(spawn));
+      return true;
+    }
+    bool operator()(const Kill& kill) { return daemon.processes_.kill(kill), true; }
+    bool operator()(const AwaitMainPid& wait) { return daemon.processes_.await_main_pid(wait), false; }
+    bool operator()(const CleanUp& clean) {
+      if (clean.is_removed) daemon.forget(clean.service, clean.unit->name);
+      daemon.processes_.clean_up(clean);
+      return false;
+    }
+    bool operator()(const CheckConditions& check) {
+      daemon.pending_events_.emplace_back(daemon.processes_.check_conditions(check));
+      return false;
+    }
+    bool operator()(const Preflight& check) {
+      daemon.pending_events_.emplace_back(daemon.processes_.preflight(check));
+      return false;
+    }
+    bool operator()(const StartProbe& probe) {
+      HealthCheck check = *probe.unit->health;
+      check.url = expand_url_variables(check.url, probe.unit->exec->environment);
+      daemon.probes_->start(probe.service, check);
+      return false;
+    }
+    bool operator()(const CancelProbe& probe) { return daemon.probes_->cancel(probe.service), false; }
+    bool operator()(const RunRecord& record) {
+      if (Result<void> written = daemon.processes_.record(record); !written) {
+        spdlog::error("{}: {}", record.name, written.error().message);
+      }
+      return false;
+    }
+    bool operator()(const Answer& answer) {
+      daemon.held_answers_.push_back({daemon.reconciler_->durable_version(), answer});
+      return false;
+    }
+    bool operator()(const Announce& announcement) { return daemon.announce(announcement), false; }
+    bool operator()(const ExitAgent&) {
+      daemon.persist();
+      daemon.wiring_->loop.stop();
+      return false;
+    }
+  };
+  return std::visit(Executor{*this}, command);
+}
+
+void Daemon::forget(ServiceId service, const std::string& name) {
+  probes_->cancel(service);
+  rotator_.forget(name);
+}
+
+void Daemon::announce(const Announce& announcement) {
+  std::string commit = announcement.commit ? announcement.commit->abbreviated() : "";
+  if (announcement.service.empty()) {
+    spdlog::info("{} {}{}{}", announcement.kind, commit, announcement.reason.empty() ? "" : ": ", announcement.reason);
+  } else if (announcement.kind == "state") {
+    bool is_bad = announcement.to == "failed" || announcement.to == "backoff";
+    spdlog::log(is_bad ? spdlog::level::warn : spdlog::level::info, "{}: {} -> {}{}{}", announcement.service,
+                announcement.from, announcement.to, announcement.reason.empty() ? "" : ": ", announcement.reason);
+  } else {
+    spdlog::info("{}: {}{}{}", announcement.service, announcement.kind, announcement.reason.empty() ? "" : ": ",
+                 announcement.reason);
+  }
+  events_.add({read_clocks().wall, announcement});
+}
+
+// --- what must be remembered ---
+
+void Daemon::persist() {
+  std::uint64_t version = reconciler_->durable_version();
+  if (version != submitted_version_) {
+    submitted_version_ = version;
+    store_.submit(reconciler_->durable(), version);
+  }
+  release_answers();
+}
+
+std::string Daemon::store_problem() const {
+  std::optional<Error> error = store_.last_error();
+  return error ? error->message : "";
+}
+
+void Daemon::release_answers() {
+  std::uint64_t durable = store_.durable_version();
+  std::string problem = store_problem();
+  while (!held_answers_.empty()) {
+    HeldAnswer& held = held_answers_.front();
+    bool is_durable = held.version <= std::max(durable, initial_version_);
+    if (!is_durable && problem.empty()) return;
+    if (!is_durable && !held.answer.error) {
+      held.answer.error = Error{"done, but it will be forgotten when the agent ends: " + problem};
+    }
+    deliver(held.answer);
+    held_answers_.pop_front();
+  }
+}
+
+void Daemon::deliver(const Answer& answer) {
+  auto expected = expected_.find(answer.request);
+  if (expected == expected_.end()) return;
+  OnAnswer on_answer = std::move(expected->second);
+  expected_.erase(expected);
+  on_answer(answer);
+}
+
+// --- waiting ---
+
+void Daemon::arm_timer() {
+  Instant next = reconciler_->next_deadline();
+  if (next == wiring_->armed) return;
+  wiring_->armed = next;
+  if (next == never) {
+    wiring_->timer.cancel();
+    return;
+  }
+  // CLOCK_BOOTTIME against asio's CLOCK_MONOTONIC: a sleep of the machine makes a timer late, not wrong.
+  Duration wait = std::max(next - read_clocks().instant, Duration::zero());
+  constexpr Duration longest = std::chrono::hours(24);
+  wiring_->timer.expires_after(std::min(wait, longest));
+  wiring_->timer.async_wait([this](const asio::error_code& stopped) {
+    if (stopped) return;
+    wiring_->armed = never;
+    schedule_turn();
+  });
+}
+
+void Daemon::wait_for_processes() {
+  wiring_->processes.async_wait(asio::posix::stream_descriptor::wait_read, [this](const asio::error_code& stopped) {
+    if (stopped) return;
+    for (Event& event : processes_.drain()) pending_events_.push_back(std::move(event));
+    // No detour through the loop's queue: a crashed service is running again before anything else is looked at.
+    if (!pending_events_.empty()) turn();
+    wait_for_processes();
+  });
+}
+
+void Daemon::wait_for_store() {
+  wiring_->store.async_wait(asio::posix::stream_descriptor::wait_read, [this](const asio::error_code& stopped) {
+    if (stopped) return;
+    store_.acknowledge();
+    if (std::optional<Error> error = store_.last_error()) spdlog::error("{}", error->message);
+    release_answers();
+    wait_for_store();
+  });
+}
+
+void Daemon::wait_for_logs() {
+  auto look = [this] {
+    for (const LogIncident& incident : rotator_.drain(read_clocks().instant)) {
+      spdlog::warn("{}: {}", incident.service, incident.message);
+    }
+    wiring_->logs.cancel();
+    wiring_->log_timer.cancel();
+    wait_for_logs();
+  };
+  wiring_->logs.async_wait(asio::posix::stream_descriptor::wait_read, [look](const asio::error_code& stopped) {
+    if (!stopped) look();
+  });
+  Instant next = rotator_.next_deadline();
+  if (next == never) return;
+  wiring_->log_timer.expires_after(std::max(next - read_clocks().instant, Duration::zero()));
+  wiring_->log_timer.async_wait([look](const asio::error_code& stopped) {
+    if (!stopped) look();
+  });
+}
+
+// --- git ---
+
+void Daemon::follow_branch_override() {
+  const std::optional<BranchOverride>& wanted = reconciler_->durable().branch_override;
+  std::optional<std::string> branch = wanted ? std::optional(wanted->branch) : std::nullopt;
+  if (branch == followed_override_) return;
+  followed_override_ = branch;
+  git_->follow(branch, [] {});
+}
+
+void Daemon::count_behind() {
+  const std::optional<Pin>& pin = reconciler_->durable().pin;
+  std::optional<ObjectId> tip = reconciler_->tip();
+  if (!pin || !tip || pin->commit == *tip) {
+    behind_between_.reset();
+    behind_ = 0;
+    return;
+  }
+  std::pair between(pin->commit, *tip);
+  if (behind_between_ == between) return;
+  behind_between_ = between;
+  git_->ask([this, between, loop = &wiring_->loop](Repository* repository, const std::string&) {
+    if (repository == nullptr) return;
+    Result<unsigned> count = repository->count_behind(between.first, between.second, behind_limit);
+    if (!count) return;
+    asio::post(*loop, [this, between, count = *count] {
+      if (behind_between_ == between) behind_ = count;
+    });
+  });
+}
+
+}  // namespace gitproc

@@ -1,0 +1,132 @@
+// The agent's wiring: one loop, on one thread that owns all decisions. Drivers turn what happens into Events; a turn
+// reads the clocks once, lets the Reconciler decide, and hands each Command to its driver. What must be remembered is
+// given to the store before anybody is told that it was done.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/configuration.h"
+#include "agent/event_log.h"
+#include "agent/git_worker.h"
+#include "agent/machine.h"
+#include "drivers/health/probe_driver.h"
+#include "drivers/logs/log_rotator.h"
+#include "drivers/process/process_driver.h"
+#include "drivers/store/store_writer.h"
+#include "reconcile/reconciler.h"
+
+namespace asio {
+class io_context;
+}
+
+namespace gitproc {
+
+class Daemon {
+ public:
+  // How a request for services, a sync or a rollback ended.
+  using OnAnswer = std::function<void(const Answer&)>;
+
+  struct Parts {
+    asio::io_context& loop;
+    Configuration configuration;
+    Machine machine;
+    NodeIdentity node;
+    DurableState durable;
+    ProcessDriver& processes;
+    StoreWriter& store;
+    LogRotator& rotator;
+    std::vector<std::string> unavailable;  // what this node has to do without, for `status`
+  };
+
+  explicit Daemon(Parts parts);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Adopts what an earlier agent left and begins to watch the repository.
+  Result<void> start();
+
+  // Hands an Event to the next turn.
+  void post(Event event);
+  // The same for a request that will be answered; `on_answer` is called once, when it is durable.
+  RequestId expect(OnAnswer on_answer);
+
+  // Ends the loop when everything is as `stops_services` wants.
+  void shut_down(bool stops_services);
+  bool is_shutting_down() const { return is_shutting_down_; }
+
+  Reconciler& reconciler() { return *reconciler_; }
+  GitWorker& git() { return *git_; }
+  EventLog& events() { return events_; }
+  const Configuration& configuration() const { return configuration_; }
+  Configuration& mutable_configuration() { return configuration_; }
+  const NodeIdentity& node() const { return node_; }
+  const Machine& machine() const { return machine_; }
+  ProcessDriver& processes() { return processes_; }
+  const std::vector<std::string>& unavailable() const { return unavailable_; }
+  void add_unavailable(std::string what);
+  WallTime started_at() const { return started_at_; }
+  // Commits between the one that is wanted and the tip, while pinned.
+  unsigned behind() const { return behind_; }
+  // Why the durable state cannot be written; "" when it can.
+  std::string store_problem() const;
+
+ private:
+  struct Wiring;
+  struct HeldAnswer {
+    std::uint64_t version = 0;
+    Answer answer;
+  };
+
+  void schedule_turn();
+  void turn();
+  bool execute(const Command& command);  // whether it was costly
+  void persist();
+  void release_answers();
+  void deliver(const Answer& answer);
+  void announce(const Announce& announcement);
+  void arm_timer();
+  void wait_for_processes();
+  void wait_for_store();
+  void wait_for_logs();
+  void count_behind();
+  void follow_branch_override();
+  void forget(ServiceId service, const std::string& name);
+
+  Configuration configuration_;
+  const Machine machine_;
+  const NodeIdentity node_;
+  ProcessDriver& processes_;
+  StoreWriter& store_;
+  LogRotator& rotator_;
+  std::vector<std::string> unavailable_;
+  std::unique_ptr<Wiring> wiring_;
+  std::unique_ptr<Reconciler> reconciler_;
+  std::unique_ptr<GitWorker> git_;
+  std::unique_ptr<ProbeDriver> probes_;
+  EventLog events_;
+  WallTime started_at_{};
+
+  std::vector<Event> pending_events_;
+  std::deque<Command> pending_commands_;
+  bool is_turn_scheduled_ = false;
+  bool is_shutting_down_ = false;
+  std::uint64_t initial_version_ = 0;    // of the durable state that was read from the disk
+  std::uint64_t submitted_version_ = 0;  // given to the store last
+  std::deque<HeldAnswer> held_answers_;
+  std::map<RequestId, OnAnswer> expected_;
+  std::uint64_t last_request_ = 0;
+  std::optional<std::string> followed_override_;
+  std::optional<std::pair<ObjectId, ObjectId>> behind_between_;
+  unsigned behind_ = 0;
+};
+
+}  // namespace gitproc

@@ -1,0 +1,226 @@
+#include "agent/git_worker.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+#include <variant>
+
+#include "drivers/base/system_call.h"
+#include "drivers/git/commit_loader.h"
+#include "drivers/git/ref_watcher.h"
+#include "drivers/git/tree_export.h"
+
+namespace gitproc {
+
+// The state of the git thread.
+struct GitWorker::Thread {
+  Thread(const Options& given, const Post& given_post, const OnEvent& given_on_event, const OnWarning& given_on_warning)
+      : options(given), post(given_post), on_event(given_on_event), on_warning(given_on_warning), branch(given.branch), exporter(given.state_dir) {}
+
+  // Opens what is not open yet; on an error `problem` says why.
+  bool open() {
+    if (loader) return true;
+    Result<Repository> repository = Repository::open(options.repository);
+    if (!repository) {
+      problem = repository.error().message;
+      return false;
+    }
+    std::string git_dir = repository->git_dir();
+    std::string common_dir = repository->common_dir();
+    loader.emplace(*std::move(repository), options.catalog);
+    Result<RefWatcher> opened = RefWatcher::open(git_dir, common_dir);
+    if (opened) {
+      watcher.emplace(*std::move(opened));
+    } else {
+      warn("the repository is polled, because it cannot be watched: " + opened.error().message);
+    }
+    problem.clear();
+    return true;
+  }
+
+  std::string followed_branch() {
+    if (branch) return *branch;
+    if (loader) {
+      if (Result<std::string> head = loader->repository().head_branch()) return *head;
+    }
+    return std::string(default_branch);
+  }
+
+  // Tells the loop when the branch is not what was told last.
+  void observe() {
+    TipObserved observed;
+    if (!open()) {
+      observed.branch = followed_branch();
+      observed.error = problem;
+    } else {
+      observed.branch = followed_branch();
+      Result<std::optional<ObjectId>> tip = loader->repository().tip(observed.branch);
+      if (!tip) {
+        observed.error = tip.error().message;
+      } else if (!*tip) {
+        observed.error = "branch '" + observed.branch + "' does not exist in '" + options.repository + "'";
+      } else {
+        observed.tip = *tip;
+      }
+    }
+    bool is_news = !told || told->branch != observed.branch || told->tip != observed.tip || told->error != observed.error;
+    if (!is_news) return;
+    told = observed;
+    emit(std::move(observed));
+  }
+
+  void emit(Event event) {
+    post([this_event = std::move(event), deliver = on_event] { deliver(this_event); });
+  }
+
+  void warn(std::string text) {
+    post([text = std::move(text), deliver = on_warning] { deliver(text); });
+  }
+
+  const Options& options;
+  const Post& post;
+  const OnEvent& on_event;
+  const OnWarning& on_warning;
+  std::optional<std::string> branch;
+  std::optional<CommitLoader> loader;
+  std::optional<RefWatcher> watcher;
+  TreeExport exporter;
+  std::string problem;
+  std::optional<TipObserved> told;
+};
+
+GitWorker::GitWorker(Options options, Post post, OnEvent on_event, OnWarning on_warning)
+    : options_(std::move(options)),
+      post_(std::move(post)),
+      on_event_(std::move(on_event)),
+      on_warning_(std::move(on_warning)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+GitWorker::~GitWorker() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    is_ending_ = true;
+    queue_.clear();
+  }
+  (void)::eventfd_write(wake_.get(), 1);
+  thread_.join();
+}
+
+void GitWorker::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+bool GitWorker::submit(std::function<void(Thread&)> work) {
+  {
+    std::lock_guard lock(mutex_);
+    if (queue_.size() >= queue_limit) return false;
+    queue_.push_back(std::move(work));
+  }
+  (void)::eventfd_write(wake_.get(), 1);
+  return true;
+}
+
+void GitWorker::run() {
+  Thread thread(options_, post_, on_event_, on_warning_);
+  thread.observe();
+  while (true) {
+    pollfd waited[2] = {{.fd = wake_.get(), .events = POLLIN, .revents = 0},
+                        {.fd = thread.watcher ? thread.watcher->fd() : -1, .events = POLLIN, .revents = 0}};
+    std::chrono::milliseconds interval = thread.watcher ? ref_rescan_interval : ref_poll_interval;
+    int ready = retry_on_interrupt([&] { return ::poll(waited, 2, static_cast<int>(interval.count())); });
+
+    bool must_observe = ready == 0;
+    if (ready == 0 && thread.watcher) (void)thread.watcher->rearm();
+    if (waited[1].revents != 0) {
+      Result<bool> moved = thread.watcher->drain();
+      must_observe = !moved || *moved;
+      // What cannot be watched (too many folders, no more watches) is polled, until watching succeeds again.
+      if (!moved) {
+        thread.warn("the repository is polled, because it cannot be watched: " + moved.error().message);
+        thread.watcher.reset();
+      }
+    }
+    if (must_observe) {
+      if (thread.loader && !thread.watcher) {
+        Repository& repository = thread.loader->repository();
+        if (auto again = RefWatcher::open(repository.git_dir(), repository.common_dir())) thread.watcher.emplace(*std::move(again));
+      }
+      thread.observe();
+    }
+
+    eventfd_t ignored;
+    (void)::eventfd_read(wake_.get(), &ignored);
+    while (true) {
+      std::function<void(Thread&)> work;
+      {
+        std::lock_guard lock(mutex_);
+        if (is_ending_) return;
+        if (queue_.empty()) break;
+        work = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      work(thread);
+    }
+  }
+}
+
+void GitWorker::load(const ObjectId& commit) {
+  bool is_queued = submit([commit](Thread& thread) {
+    if (!thread.open()) {
+      thread.emit(CommitUnreadable{commit, thread.problem});
+      return;
+    }
+    std::visit([&thread](auto outcome) { thread.emit(std::move(outcome)); }, thread.loader->load(commit));
+  });
+  if (!is_queued) on_event_(CommitUnreadable{commit, "too much is asked of the repository at once"});
+}
+
+void GitWorker::export_tree(const ObjectId& commit) {
+  bool is_queued = submit([commit](Thread& thread) {
+    TreeExported outcome{commit, ""};
+    if (!thread.open()) {
+      outcome.error = thread.problem;
+    } else if (Result<void> exported = thread.exporter.export_commit(thread.loader->repository(), commit); !exported) {
+      outcome.error = exported.error().message;
+    }
+    thread.emit(std::move(outcome));
+  });
+  if (!is_queued) on_event_(TreeExported{commit, "too much is asked of the repository at once"});
+}
+
+void GitWorker::set_marker(const SetMarker& command) {
+  // A marker that cannot be written only costs its protection from gc: the state file knows the commit too.
+  (void)submit([command](Thread& thread) {
+    if (thread.open()) (void)thread.loader->repository().set_marker(command.marker, command.commit);
+  });
+}
+
+void GitWorker::follow(std::optional<std::string> branch, std::function<void()> done) {
+  bool is_queued = submit([branch = std::move(branch), done](Thread& thread) {
+    thread.branch = branch ? branch : thread.options.branch;
+    thread.observe();
+    thread.post(done);
+  });
+  if (!is_queued) done();
+}
+
+void GitWorker::refresh(std::function<void()> done) {
+  bool is_queued = submit([done](Thread& thread) {
+    thread.observe();
+    thread.post(done);
+  });
+  if (!is_queued) done();
+}
+
+bool GitWorker::ask(Job job) {
+  return submit([job = std::move(job)](Thread& thread) {
+    bool is_open = thread.open();
+    job(is_open ? &thread.loader->repository() : nullptr, thread.problem);
+  });
+}
+
+}  // namespace gitproc
