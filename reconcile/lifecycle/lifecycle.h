@@ -186,13 +186,11 @@ class Lifecycle {
   void accept_main_pid(Pid pid, LifecycleContext& context);
   void accept_unknown_main(LifecycleContext& context);
   void enter_running(LifecycleContext& context);
-  void fail_start(LifecycleContext& context);
 
   // Ends of processes (process_end.cpp).
   void main_ended(const ExitStatus& status, bool was_oom_killed, LifecycleContext& context);
   void main_ended_in_start(ServiceResult verdict, LifecycleContext& context);
   void control_ended(const ExitStatus& status, bool was_oom_killed, LifecycleContext& context);
-  void spawn_lacked_resources(LifecycleContext& context);
   void bystander_was_oom_killed(LifecycleContext& context);
 
   // Winding down (wind_down.cpp).
@@ -201,7 +199,6 @@ class Lifecycle {
   void send_kill(LifecycleContext& context);
   void advance_kill(LifecycleContext& context);
   void end_by_mode(TimeoutFailureMode mode, LifecycleContext& context);
-  void enter_stop_post(LifecycleContext& context);
   void finish(bool may_restart, LifecycleContext& context);
   void skip(bool is_assert, std::string_view unmet, LifecycleContext& context);
   void refuse(LifecycleContext& context);
@@ -221,9 +218,11 @@ class Lifecycle {
   bool accepts_notification(Pid sender) const;
 
   // Adoption (adopt.cpp).
+  void judge_unseen(const AdoptedService& record);
   void resume(const AdoptedService& record, LifecycleContext& context);
-  void resume_commands(Phase phase, const AdoptedService& record, LifecycleContext& context);
+  void resume_stop(const AdoptedService& record, LifecycleContext& context);
   void resume_start(const AdoptedService& record, LifecycleContext& context);
+  void resume_commands(Phase phase, const AdoptedService& record, LifecycleContext& context);
 
   ServiceId id_{};
   Pid main_pid_ = 0;
