@@ -4,7 +4,6 @@
 #pragma once
 
 #include <expected>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,26 +36,32 @@ struct FileChange {
 };
 
 // Which folders of a tree can hold units for this node: the top, NAME.service.d, nodes/<node>, groups/<k>=<v>
-// that match, and their NAME.service.d. The git driver asks it before it opens a folder, so that a thousand
+// that match, their NAME.service.d, and what these are in; also a folder that is called NAME.service, so that
+// it is noticed as the mistake it is. The git driver asks it before it opens a folder, so that a thousand
 // nodes' folders cost one node nothing.
 bool may_hold_units(std::string_view folder, const NodeIdentity& node);
 
-// Units, drop-ins, nodes/ and groups/ are not data; everything else in the tree is (and is exported).
+// *.service, *.service.d, service.d, nodes and groups at the top, and what is below them, are not data;
+// everything else in the tree is (and is exported). For folders and files alike.
 bool is_data(std::string_view path);
 
 // How the Catalog reads the commit it is given. Implemented by drivers/git; in tests by a map.
 class CommitFiles {
  public:
   virtual ~CommitFiles() = default;
-  // The content of a blob; an error when it is missing, corrupt or larger than `limit_bytes`.
+  // The content of a blob; an error when it is missing, corrupt or, ErrorCode::invalid, larger than
+  // `limit_bytes`: only the last is a mistake of the commit's author and reported as a Diagnostic.
   virtual Result<std::string> read(const ObjectId& blob, std::size_t limit_bytes) = 0;
   // The entry at a path of the commit being loaded; nullopt when there is none.
   virtual Result<std::optional<TreeEntry>> entry(std::string_view path) = 0;
 };
 
+// At most so many Diagnostics are reported at once; the last then says how many more there are.
+inline constexpr std::size_t max_reported_diagnostics = 1000;
+
 struct CatalogUpdate {
-  std::vector<UnitChange> changes;
-  Diagnostics warnings;  // of all units as they are now
+  std::vector<UnitChange> changes;  // by name
+  Diagnostics warnings;  // of all units as they are now; with skips_invalid also the errors of those left out
 };
 
 // Why a commit was not taken: mistakes in it, or that it could not be read.
@@ -78,9 +83,12 @@ class Catalog {
   Catalog(Catalog&&) noexcept;
   Catalog& operator=(Catalog&&) noexcept;
 
-  // Moves from the commit it holds to the next one. `changes` are all paths of which may_hold_units' folders
-  // and the watched paths differ (more do no harm). The first call starts from an empty tree.
-  std::expected<CatalogUpdate, CatalogFailure> update(const std::vector<FileChange>& changes, CommitFiles& files);
+  // Moves from the commit it holds to the next one. `changes` are all paths that differ in may_hold_units'
+  // folders, and at or below the watched paths of units() (more do no harm). The first call starts from an
+  // empty tree. Cost: the changed files, the units they belong to, and those units' direct neighbours; what
+  // the changed units are (indirectly) ordered after is looked at for cycles.
+  std::expected<CatalogUpdate, CatalogFailure> update(const std::vector<FileChange>& changes,
+                                                      CommitFiles& files);
 
   const UnitMap& units() const;
 

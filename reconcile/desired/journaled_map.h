@@ -1,0 +1,71 @@
+// A map that remembers what it held at the last commit() for the keys that were touched since: so that a
+// change of many maps is all or nothing, at a cost that follows the change, and what changed is known.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace gitproc {
+
+template <typename Key, typename Value>
+class JournaledMap {
+ public:
+  using Map = std::map<Key, Value, std::less<>>;
+
+  const Map& map() const { return map_; }
+
+  template <typename K>
+  const Value* find(const K& key) const {
+    const auto found = map_.find(key);
+    return found == map_.end() ? nullptr : &found->second;
+  }
+  template <typename K>
+  bool contains(const K& key) const {
+    return map_.contains(key);
+  }
+
+  void set(const Key& key, Value value) {
+    remember(key);
+    map_.insert_or_assign(key, std::move(value));
+  }
+  void erase(const Key& key) {
+    if (!map_.contains(key)) return;
+    remember(key);
+    map_.erase(key);
+  }
+
+  // What `key` held at the last commit(); null where it was not there.
+  const Value* committed(const Key& key) const {
+    const auto old = touched_.find(key);
+    if (old == touched_.end()) return find(key);
+    return old->second ? &*old->second : nullptr;
+  }
+  // The keys touched since the last commit(), with what they held then.
+  const std::map<Key, std::optional<Value>>& touched() const { return touched_; }
+
+  void commit() { touched_.clear(); }
+  void rollback() {
+    for (auto& [key, value] : touched_) {
+      if (value) {
+        map_.insert_or_assign(key, std::move(*value));
+      } else {
+        map_.erase(key);
+      }
+    }
+    touched_.clear();
+  }
+
+ private:
+  void remember(const Key& key) {
+    if (touched_.contains(key)) return;
+    const auto found = map_.find(key);
+    touched_.emplace(key, found == map_.end() ? std::nullopt : std::optional<Value>(found->second));
+  }
+
+  Map map_;
+  std::map<Key, std::optional<Value>> touched_;
+};
+
+}  // namespace gitproc
