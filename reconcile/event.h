@@ -155,8 +155,8 @@ struct BranchSwitched {
   std::optional<WallTime> until;
 };
 
-// The peer of a waiting request is gone.
-struct RequestAbandoned {
+// A request that only wants to be answered when what was posted before it is durable.
+struct RequestNoticed {
   RequestId request;
 };
 
@@ -167,6 +167,6 @@ struct ShutdownRequested {
 using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned, SpawnFailed,
                            ProcessExited, Emptied, MainPidFound, Notified, ConditionsChecked, PreflightChecked,
                            ProbeFinished, ServiceRequested, SyncRequested, RollbackRequested, BranchSwitched,
-                           RequestAbandoned, ShutdownRequested>;
+                           RequestNoticed, ShutdownRequested>;
 
 }  // namespace gitproc

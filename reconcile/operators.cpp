@@ -177,13 +177,7 @@ void Reconciler::State::answer_waiting(Service& service) {
   if (found->second.empty()) waiting.erase(found);
 }
 
-void Reconciler::State::take(const RequestAbandoned& event) {
-  for (auto entry = waiting.begin(); entry != waiting.end();) {
-    std::erase_if(entry->second, [&](const WaitingRequest& request) { return request.request == event.request; });
-    entry = entry->second.empty() ? waiting.erase(entry) : std::next(entry);
-  }
-  std::erase_if(syncs, [&](const WaitingSync& sync) { return sync.request == event.request; });
-}
+void Reconciler::State::take(const RequestNoticed& event) { answer(event.request, ""); }
 
 // --- the node ---
 

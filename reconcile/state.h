@@ -52,7 +52,7 @@ struct Reconciler::State {
   void take(const SyncRequested&);
   void take(const RollbackRequested&);
   void take(const BranchSwitched&);
-  void take(const RequestAbandoned&);
+  void take(const RequestNoticed&);
   void take(const ShutdownRequested&);
   template <typename ProcessEvent>
   void take(const ProcessEvent& event);  // the lifecycle's own

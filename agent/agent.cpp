@@ -1,0 +1,187 @@
+#include "agent/agent.h"
+
+#include <grp.h>
+#include <spdlog/sinks/rotating_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <asio.hpp>
+#include <csignal>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "agent/configuration.h"
+#include "agent/control_server.h"
+#include "agent/daemon.h"
+#include "agent/machine.h"
+#include "agent/requests.h"
+#include "drivers/base/system_call.h"
+#include "drivers/process/linux_process_driver.h"
+#include "drivers/store/state_lock.h"
+
+namespace gitproc {
+namespace {
+
+constexpr int exit_failed = 1;
+constexpr int exit_usage = 2;
+constexpr std::size_t daemon_log_bytes = 10u << 20;
+constexpr std::size_t daemon_log_files = 5;
+
+int refuse(const std::string& message, int exit_code) {
+  std::cerr << "gitproc agent: " << message << "\n";
+  return exit_code;
+}
+
+Result<void> make_directory(const std::string& path, mode_t mode) {
+  return make_directories(path, mode);
+}
+
+Result<void> start_logging(const Configuration& configuration) {
+  std::vector<spdlog::sink_ptr> sinks;
+  std::string file = configuration.log_dir + "/daemon.log";
+  try {
+    sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+    sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_st>(file, daemon_log_bytes, daemon_log_files));
+  } catch (const spdlog::spdlog_ex&) {
+    return fail("cannot write '" + file + "'");
+  }
+  auto logger = std::make_shared<spdlog::logger>("gitproc", sinks.begin(), sinks.end());
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  logger->set_level(spdlog::level::from_str(configuration.log_level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+  return {};
+}
+
+Result<std::optional<gid_t>> find_group(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const group* found = ::getgrnam(name.c_str());
+  if (found == nullptr) return fail("'socket_group': no group '" + name + "'", ErrorCode::invalid);
+  return std::optional(found->gr_gid);
+}
+
+// `on_exit: "auto"`: who is PID 1, or runs on a terminal, takes its services along.
+bool stops_services(OnExit on_exit) {
+  switch (on_exit) {
+    case OnExit::leave: return false;
+    case OnExit::stop: return true;
+    case OnExit::automatic: return ::getpid() == 1 || ::isatty(STDIN_FILENO) == 1;
+  }
+  __builtin_unreachable();
+}
+
+// SIGTERM and SIGINT end the agent, a second one without waiting for the services; SIGHUP reads the configuration.
+class Signals {
+ public:
+  Signals(asio::io_context& loop, Daemon& daemon, Requests& requests)
+      : set_(loop, SIGTERM, SIGINT, SIGHUP), daemon_(daemon), requests_(requests) {
+    wait();
+  }
+
+ private:
+  void wait() {
+    set_.async_wait([this](const asio::error_code& stopped, int signal) {
+      if (stopped) return;
+      if (signal == SIGHUP) {
+        if (Result<Json> changed = requests_.reload_configuration(); !changed) spdlog::error("{}", changed.error().message);
+      } else if (daemon_.is_shutting_down()) {
+        spdlog::warn("told to end again: the services that still run are left running");
+        daemon_.shut_down(false);
+      } else {
+        bool stops = stops_services(daemon_.configuration().on_exit);
+        spdlog::info("ending{}", stops ? ", the services stop first" : ", the services go on");
+        daemon_.shut_down(stops);
+      }
+      wait();
+    });
+  }
+
+  asio::signal_set set_;
+  Daemon& daemon_;
+  Requests& requests_;
+};
+
+// A repository that is not there is most likely a mistyped path, but not on a node that had one before.
+Result<void> check_repository(const Configuration& configuration, const DurableState& durable) {
+  if (durable.applied) return {};
+  Result<Repository> repository = Repository::open(configuration.repo);
+  if (repository || repository.error().code == ErrorCode::unavailable) return {};
+  return fail(repository.error().message + " (make one with: gitproc init " + configuration.repo + ")");
+}
+
+int run(const AgentArguments& arguments, const Configuration& configuration) {
+  for (const std::string& directory : {configuration.state_dir, configuration.log_dir, configuration.run_dir}) {
+    if (Result<void> made = make_directory(directory, 0755); !made) return refuse(made.error().message, exit_failed);
+  }
+  Result<StateLock> lock = StateLock::acquire(configuration.state_dir);
+  if (!lock) return refuse(lock.error().message, exit_failed);
+
+  FileStateStore store(configuration.state_dir);
+  LoadedState loaded = store.load();
+  if (Result<void> checked = check_repository(configuration, loaded.state); !checked) return refuse(checked.error().message, exit_failed);
+  Result<std::optional<gid_t>> group = find_group(configuration.socket_group);
+  if (!group) return refuse(group.error().message, exit_usage);
+  if (Result<void> logging = start_logging(configuration); !logging) return refuse(logging.error().message, exit_failed);
+  for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
+
+  Machine machine = read_machine(configuration.state_dir + "/tree");
+  NodeIdentity node{.name = configuration.node.empty() ? machine.specifiers.host_name : configuration.node,
+                    .labels = configuration.labels};
+  Result<std::unique_ptr<ProcessDriver>> processes = make_linux_process_driver({.run_dir = configuration.run_dir,
+                                                                                .log_dir = configuration.log_dir,
+                                                                                .boot_id = machine.boot_id,
+                                                                                .cgroup_parent = configuration.cgroup_parent,
+                                                                                .specifiers = machine.specifiers});
+  if (!processes) return refuse(processes.error().message, exit_failed);
+  Result<std::unique_ptr<StoreWriter>> writer = StoreWriter::start(store);
+  if (!writer) return refuse(writer.error().message, exit_failed);
+  Result<LogRotator> rotator = LogRotator::open(configuration.log_dir);
+  if (!rotator) return refuse(rotator.error().message, exit_failed);
+
+  asio::io_context loop(1);
+  Daemon daemon({.loop = loop,
+                 .configuration = configuration,
+                 .machine = std::move(machine),
+                 .node = std::move(node),
+                 .durable = std::move(loaded.state),
+                 .processes = **processes,
+                 .store = **writer,
+                 .rotator = *rotator,
+                 .unavailable = (*processes)->unavailable()});
+  Requests requests(loop, daemon,
+                    [&arguments] { return load_configuration(arguments, default_paths(path_environment())); });
+  Result<std::unique_ptr<ControlServer>> server =
+      ControlServer::listen(loop, configuration.socket,
+                            {.own_uid = ::geteuid(), .group = *group, .read_all = configuration.socket_read_all},
+                            [&requests](const Peer& peer, Request request, std::shared_ptr<Reply> reply) {
+                              requests.serve(peer, std::move(request), std::move(reply));
+                            });
+  if (!server) return refuse(server.error().message, exit_failed);
+  if (Result<void> started = daemon.start(); !started) return refuse(started.error().message, exit_failed);
+  Signals signals(loop, daemon, requests);
+  spdlog::info("node {} follows {} (control socket {})", daemon.node().name, configuration.repo, configuration.socket);
+  loop.run();
+  return 0;
+}
+
+}  // namespace
+
+int run_agent(const AgentArguments& arguments) {
+  // Before any thread: the process driver takes SIGCHLD through a descriptor, in all threads.
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGCHLD);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  ::umask(022);
+
+  Result<Configuration> configuration = load_configuration(arguments, default_paths(path_environment()));
+  if (!configuration) return refuse(configuration.error().message, exit_usage);
+  int exit_code = run(arguments, *configuration);
+  spdlog::shutdown();
+  return exit_code;
+}
+
+}  // namespace gitproc

@@ -1,0 +1,60 @@
+#include "agent/configuration.h"
+
+#include "testing/catch.h"
+
+using namespace gitproc;
+
+namespace {
+
+const Paths defaults{.config = "/c", .repo = "/r", .state_dir = "/s", .log_dir = "/l", .run_dir = "/u", .socket = "/k"};
+
+std::string error_of(const std::string& text) {
+  Result<Configuration> configuration = parse_configuration(text, "config.json", defaults);
+  return configuration ? "" : configuration.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("a configuration file goes over the defaults, and flags over the file") {
+  Result<Configuration> configuration = parse_configuration(
+      R"({"branch": "live", "labels": {"role": "web"}, "rollout": {"min_healthy_time": "2s"}, "on_exit": "stop"})", "f", defaults);
+  REQUIRE(configuration);
+  AgentArguments arguments;
+  arguments.branch = "testing";
+  arguments.labels = {"zone=b"};
+  arguments.sets = {"rollout.deadline=1min", "socket_read_all=true"};
+  Result<Configuration> with_flags = apply_arguments(*configuration, arguments);
+  REQUIRE(with_flags);
+  Configuration expected = *parse_configuration("", "f", defaults);
+  expected.branch = "testing";
+  expected.labels = {{"role", "web"}, {"zone", "b"}};
+  expected.min_healthy_time = std::chrono::seconds(2);
+  expected.rollout_deadline = std::chrono::minutes(1);
+  expected.on_exit = OnExit::stop;
+  expected.socket_read_all = true;
+  CHECK(*with_flags == expected);
+}
+
+TEST_CASE("a mistake in the configuration names its key") {
+  CHECK(error_of(R"({"brnach": "x"})") == "config.json: unknown key 'brnach'");
+  CHECK(error_of(R"({"rollout": {"dead_line": "x"}})") == "config.json: unknown key 'rollout.dead_line'");
+  CHECK(error_of(R"({"state_dir": "here"})") == "config.json: 'state_dir' must be an absolute path, not 'here'");
+  CHECK(error_of(R"({"on_exit": "never"})") == R"(config.json: 'on_exit' must be one of "auto", "leave", "stop")");
+  CHECK(error_of(R"({"socket_read_all": 1})") == "config.json: 'socket_read_all' must be true or false");
+  CHECK(error_of(R"([1])") == "config.json: must be a JSON object");
+  CHECK(error_of("{") != "");
+}
+
+TEST_CASE("a protection that this version does not have is refused, not ignored") {
+  CHECK(error_of(R"({"verify": {"keyring": "/k"}})") == "config.json: 'verify.keyring' is not supported by this version");
+}
+
+TEST_CASE("what changed between two configurations is told by key") {
+  Configuration from = *parse_configuration("", "f", defaults);
+  Configuration to = from;
+  to.log_level = "debug";
+  to.socket = "/other";
+  CHECK(changed_keys(from, to) == std::vector<std::string>{"socket", "log_level"});
+  CHECK(is_reloadable("log_level"));
+  CHECK_FALSE(is_reloadable("socket"));
+}

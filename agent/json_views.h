@@ -1,0 +1,22 @@
+// The shapes of agent/protocol/README.md, made from what the Reconciler and the event log tell.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "agent/event_log.h"
+#include "agent/protocol/json.h"
+#include "reconcile/base/diagnostic.h"
+#include "reconcile/durable.h"
+#include "reconcile/reconciler.h"
+
+namespace gitproc {
+
+Json commit_json(const std::optional<ObjectId>& commit);
+Json service_json(const ServiceView& service, const std::string& log, const std::string& cgroup);
+Json diagnostics_json(const Diagnostics& diagnostics);
+Json pin_json(const std::optional<Pin>& pin);
+Json history_entry_json(const HistoryEntry& entry);
+Json event_json(const LoggedEvent& event);
+
+}  // namespace gitproc
