@@ -4,9 +4,9 @@
 //
 //   step      on disk                                     after a crash here
 //   copy      NAME.log.0 grows                            it is begun anew: there is no note
-//   note      NAME.log.cut -> "copied END"                the archive is whole and on the disk: go on
+//   note      NAME.log.cut -> "copied"                    the archive is whole and on the disk: go on
 //   punch     the head of NAME.log becomes a hole         done again, does no harm
-//   note      NAME.log.cut -> "punched END"               go on
+//   note      NAME.log.cut -> "punched"                   go on
 //   collapse  the hole is gone, the rest has moved up     a hole at the beginning tells: not done yet
 //   shift     .1 -> .2, ..., .0 -> .1                     taken up at the first gap
 //   end       NAME.log.cut is gone                        done
@@ -37,6 +37,7 @@ struct RotationNote {
   enum class Phase { copied, punched };
   Phase phase = Phase::copied;
   std::uint64_t end = 0;
+  std::uint64_t inode = 0;  // of NAME.log
 
   bool operator==(const RotationNote&) const = default;
 };
@@ -60,18 +61,20 @@ class Rotation {
  private:
   Rotation(const LogDirectory& directory, std::string service, LogPolicy policy)
       : directory_(&directory), service_(std::move(service)), policy_(policy) {}
+  bool still_begins_alike() const;
 
   const LogDirectory* directory_;
   std::string service_;
   LogPolicy policy_;
   UniqueFd live_;
   UniqueFd archive_;
-  std::uint64_t copied_ = 0;  // offsets in the live file
+  std::uint64_t begin_ = 0;  // these three are offsets in the live file
+  std::uint64_t copied_ = 0;
   std::uint64_t end_ = 0;
 };
 
 // Brings a rotation that a crash interrupted to its end, or removes its traces where it had not got to the note.
-// To be called before the first rotation of a log.
+// To be called before the first rotation of a log, and after one that failed.
 Result<void> recover_rotation(const LogDirectory& directory, std::string_view service, LogPolicy policy);
 
 }  // namespace gitproc

@@ -1,0 +1,165 @@
+#include "drivers/logs/log_rotator.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "drivers/base/system_call.h"
+
+namespace gitproc {
+
+Result<LogRotator> LogRotator::open(const std::string& directory) {
+  Result<LogDirectory> opened = LogDirectory::open(directory);
+  if (!opened) return std::unexpected(opened.error());
+  LogRotator rotator(std::move(*opened));
+  rotator.gate_.reset(::epoll_create1(EPOLL_CLOEXEC));
+  if (!rotator.gate_) return fail_with_errno("cannot make an epoll for logs");
+  rotator.start_watching();
+  return rotator;
+}
+
+LogRotator::LogRotator(LogDirectory directory) : directory_(std::make_unique<LogDirectory>(std::move(directory))) {}
+
+void LogRotator::start_watching() {
+  inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  // By the descriptor, so that it is the directory that was opened, whatever the path leads to by now.
+  std::string path = "/proc/self/fd/" + std::to_string(directory_->fd());
+  if (!inotify_ || ::inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_ONLYDIR) < 0) {
+    incidents_.push_back({"", system_error("cannot watch '" + directory_->path() + "', logs are polled", errno).message});
+    inotify_.reset();
+    listens_at_ = Instant{};
+    return;
+  }
+  open_gate(true);
+}
+
+void LogRotator::watch(std::string_view service, const LogPolicy& policy) {
+  auto [found, is_new] = logs_.try_emplace(std::string(service));
+  found->second.policy = policy;
+  mark_due(found->first, found->second);
+}
+
+void LogRotator::forget(std::string_view service) {
+  // A rotation under way is dropped with it: it is still at its copy, which leaves nothing but NAME.log.0.
+  if (active_ && active_->service == service) active_.reset();
+  // Its name in due_ is skipped when its turn comes.
+  if (auto found = logs_.find(service); found != logs_.end()) logs_.erase(found);
+}
+
+void LogRotator::mark_due(const std::string& service, Log& log) {
+  if (log.is_due) return;
+  log.is_due = true;
+  due_.push_back(service);
+}
+
+void LogRotator::mark_all_due() {
+  for (auto& [service, log] : logs_) mark_due(service, log);
+}
+
+Instant LogRotator::next_deadline() const {
+  if (active_ || !due_.empty() || !incidents_.empty()) return Instant{};
+  return is_gate_open_ ? never : listens_at_;
+}
+
+std::vector<LogIncident> LogRotator::drain(Instant now) {
+  if (is_gate_open_ || now >= listens_at_) read_events(now);
+  for (std::size_t i = 0; i < checks_per_drain && !due_.empty() && !active_; ++i) {
+    std::string service = std::move(due_.front());
+    due_.pop_front();
+    auto found = logs_.find(service);
+    if (found == logs_.end()) continue;
+    found->second.is_due = false;
+    check(service, found->second, now);
+  }
+  if (active_) advance(now);
+  return std::exchange(incidents_, {});
+}
+
+// Who has written since the last time. If anybody has, the gate closes for a while; if nobody, it opens.
+void LogRotator::read_events(Instant now) {
+  if (!inotify_) {
+    mark_all_due();
+    listens_at_ = after(now, poll_interval);
+    return;
+  }
+  alignas(inotify_event) char buffer[16 * 1024];
+  bool has_events = false;
+  for (;;) {
+    ssize_t size = retry_on_interrupt([&] { return ::read(inotify_.get(), buffer, sizeof buffer); });
+    if (size <= 0) break;
+    has_events = true;
+    for (const char* at = buffer; at < buffer + size;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(at);
+      at += sizeof(inotify_event) + event->len;
+      if ((event->mask & IN_Q_OVERFLOW) != 0) mark_all_due();
+      if ((event->mask & IN_IGNORED) != 0) {
+        // The directory was removed. The files that services still write to cannot be named any more.
+        incidents_.push_back({"", "the log directory '" + directory_->path() + "' was removed: logs are not rotated"});
+        open_gate(false);
+        inotify_.reset();
+        listens_at_ = never;
+        return;
+      }
+      if (event->len == 0) continue;
+      std::optional<std::string_view> service = service_of_log_file(event->name);
+      auto found = service ? logs_.find(*service) : logs_.end();
+      if (found != logs_.end()) mark_due(found->first, found->second);
+    }
+  }
+  open_gate(!has_events);
+  listens_at_ = has_events ? after(now, check_interval) : never;
+}
+
+void LogRotator::open_gate(bool is_open) {
+  if (is_open == is_gate_open_) return;
+  is_gate_open_ = is_open;
+  epoll_event event{.events = EPOLLIN, .data = {}};
+  ::epoll_ctl(gate_.get(), is_open ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, inotify_.get(), &event);
+}
+
+void LogRotator::check(const std::string& service, Log& log, Instant now) {
+  if (now < log.not_before) return;
+  if (!log.is_recovered) {
+    if (Result<void> recovered = recover_rotation(*directory_, service, log.policy); !recovered) {
+      return report_failure(service, log, recovered.error(), now);
+    }
+    log.is_recovered = true;
+  }
+  struct stat status;
+  if (::fstatat(directory_->fd(), log_file_name(service).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+  std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
+  if (size < log.size_bytes) incidents_.push_back({service, "its log was truncated by somebody else"});
+  log.size_bytes = size;
+  if (size <= log.policy.max_size_bytes) return;
+  Result<std::optional<Rotation>> rotation = Rotation::begin(*directory_, service, log.policy);
+  if (!rotation) return report_failure(service, log, rotation.error(), now);
+  if (*rotation) active_.emplace(service, std::move(**rotation));
+}
+
+// One piece of the copy, or the rest of the rotation.
+void LogRotator::advance(Instant now) {
+  Log& log = logs_.find(active_->service)->second;
+  Result<bool> copied = active_->rotation.copy_some();
+  if (copied && !*copied) return;
+  Result<void> rotated = copied ? active_->rotation.commit() : std::unexpected(copied.error());
+  const std::string service = std::exchange(active_, std::nullopt)->service;
+  log.size_bytes = 0;
+  if (!rotated) return report_failure(service, log, rotated.error(), now);
+  log.has_failed = false;
+  // The service may have written another archive's worth meanwhile.
+  mark_due(service, log);
+}
+
+void LogRotator::report_failure(const std::string& service, Log& log, const Error& error, Instant now) {
+  if (!log.has_failed) incidents_.push_back({service, error.message});
+  log.has_failed = true;
+  log.is_recovered = false;
+  log.not_before = after(now, retry_interval);
+}
+
+}  // namespace gitproc

@@ -1,0 +1,656 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <thread>
+
+#include "drivers/base/clock.h"
+#include "drivers/base/system_call.h"
+#include "drivers/base/temporary_directory.h"
+#include "drivers/logs/log_files.h"
+#include "drivers/logs/log_follower.h"
+#include "drivers/logs/log_reader.h"
+#include "drivers/logs/log_rotator.h"
+#include "drivers/logs/rotation.h"
+#include "testing/catch.h"
+
+namespace gitproc {
+namespace {
+
+using Names = std::vector<std::string>;
+
+constexpr LogPolicy small{.max_size_bytes = 64 * 1024, .max_files = 3};
+
+// A log directory with a service "web" that writes numbered lines. With `file_system` it is mounted there.
+class Scene {
+ public:
+  explicit Scene(const char* file_system = nullptr) {
+    if (file_system != nullptr) is_mounted_ = ::mount("logs", temporary_.path().c_str(), file_system, 0, "size=64m") == 0;
+    directory_.emplace(LogDirectory::open(temporary_ / "log").value());
+    log_ = directory_->open_for_service("web").value();
+  }
+  ~Scene() {
+    directory_.reset();
+    log_.reset();
+    if (is_mounted_) ::umount2(temporary_.path().c_str(), MNT_DETACH);
+  }
+
+  bool is_mounted() const { return is_mounted_; }
+  const LogDirectory& directory() const { return *directory_; }
+  std::string path(const std::string& name) const { return directory_->path() + "/" + name; }
+
+  // Appends whole lines, at least `bytes` of them.
+  void write_lines(std::size_t bytes) {
+    std::string text;
+    while (text.size() < bytes) text += "line " + std::to_string(++lines_) + "\n";
+    write(text);
+  }
+  void write(const std::string& text) {
+    REQUIRE(write_all(log_.get(), text) == 0);
+    written_ += text;
+  }
+  const std::string& written() const { return written_; }
+  void replace_log() { log_ = directory_->open_for_service("web").value(); }
+
+  // One rotation, all of it; false where none is due.
+  bool rotate(LogPolicy policy = small) {
+    auto rotation = Rotation::begin(*directory_, "web", policy).value();
+    if (!rotation) return false;
+    while (!rotation->copy_some().value()) {
+    }
+    REQUIRE(rotation->commit());
+    return true;
+  }
+
+  Names names() const {
+    Names names;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_->path())) names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+ private:
+  TemporaryDirectory temporary_;
+  bool is_mounted_ = false;
+  std::optional<LogDirectory> directory_;
+  UniqueFd log_;
+  std::string written_;
+  std::size_t lines_ = 0;
+};
+
+std::string read_all(LogReader& reader, std::size_t limit = 1 << 20) {
+  std::string all;
+  for (;;) {
+    LogChunk chunk = reader.read(limit).value();
+    REQUIRE_FALSE(chunk.has_gap);
+    if (chunk.bytes.empty()) return all;
+    all += chunk.bytes;
+  }
+}
+
+std::string read_all(const LogDirectory& directory) {
+  LogReader reader = LogReader::open(directory, "web").value();
+  return read_all(reader);
+}
+
+// --- names and opening ---
+
+TEST_CASE("a log's name is made of its service's, and tells it") {
+  CHECK(log_file_name("worker@1") == "worker@1.log");
+  CHECK(archive_file_name("web", 12) == "web.log.12");
+  CHECK(service_of_log_file("web.log") == "web");
+  CHECK(service_of_log_file("a.log.1.log") == "a.log.1");
+  CHECK_FALSE(service_of_log_file("web.log.1"));
+  CHECK_FALSE(service_of_log_file(".log"));
+}
+
+TEST_CASE("only regular files of the directory itself are logs") {
+  Scene scene;
+  REQUIRE(::symlink("/etc/passwd", scene.path("link.log").c_str()) == 0);
+  REQUIRE(::mkfifo(scene.path("pipe.log").c_str(), 0600) == 0);
+  CHECK_FALSE(scene.directory().open_for_service("link"));
+  CHECK_FALSE(scene.directory().open_for_service("pipe"));
+  CHECK(scene.directory().open_existing("pipe.log", O_RDONLY).error().code == ErrorCode::invalid);
+  CHECK(scene.directory().open_existing("../web.log", O_RDONLY).error().code == ErrorCode::invalid);
+  CHECK(scene.directory().open_existing("none.log", O_RDONLY).error().code == ErrorCode::not_found);
+}
+
+// --- rotation, on a file system that collapses and on one that cannot ---
+
+void story_of_rotation(Scene& scene) {
+  scene.write_lines(small.max_size_bytes / 2);
+  CHECK_FALSE(scene.rotate());
+  scene.write_lines(small.max_size_bytes);
+  REQUIRE(scene.rotate());
+  CHECK(scene.names() == Names{"web.log", "web.log.1"});
+  CHECK(std::filesystem::file_size(scene.path("web.log.1")) == small.max_size_bytes);
+  CHECK(read_all(scene.directory()) == scene.written());
+  CHECK_FALSE(scene.rotate());
+
+  // Output of several archives' worth is cut into archives of the allowed size; the oldest ones go.
+  scene.write_lines(2 * small.max_size_bytes);
+  REQUIRE(scene.rotate());
+  REQUIRE(scene.rotate());
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2", "web.log.3"});
+  CHECK(read_all(scene.directory()) == scene.written());
+  scene.write_lines(small.max_size_bytes);
+  REQUIRE(scene.rotate());
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2", "web.log.3"});
+  CHECK(read_all(scene.directory()) == scene.written().substr(small.max_size_bytes));
+
+  // A smaller LogMaxFiles= removes what is too many at the next rotation.
+  scene.write_lines(small.max_size_bytes);
+  REQUIRE(scene.rotate({.max_size_bytes = small.max_size_bytes, .max_files = 1}));
+  CHECK(scene.names() == Names{"web.log", "web.log.1"});
+}
+
+TEST_CASE("a log that is too large gives its head to an archive, and nothing is lost") {
+  Scene scene;
+  story_of_rotation(scene);
+  struct stat status;
+  REQUIRE(::stat(scene.path("web.log").c_str(), &status) == 0);
+  if (status.st_size > static_cast<off_t>(2 * small.max_size_bytes)) GITPROC_SKIP("this file system cannot collapse a range");
+}
+
+TEST_CASE("where a file system cannot collapse, the head becomes a hole") {
+  Scene scene("tmpfs");
+  if (!scene.is_mounted()) GITPROC_SKIP("cannot mount a tmpfs: " + error_text(errno));
+  story_of_rotation(scene);
+  struct stat status;
+  REQUIRE(::stat(scene.path("web.log").c_str(), &status) == 0);
+  CHECK(status.st_size == static_cast<off_t>(scene.written().size()));
+  CHECK(static_cast<std::uint64_t>(status.st_blocks) * 512 < 2 * small.max_size_bytes);
+}
+
+TEST_CASE("without archives to keep, the head is dropped") {
+  Scene scene;
+  scene.write_lines(small.max_size_bytes + 1);
+  REQUIRE(scene.rotate({.max_size_bytes = small.max_size_bytes, .max_files = 0}));
+  CHECK(scene.names() == Names{"web.log"});
+  CHECK(read_all(scene.directory()) == scene.written().substr(small.max_size_bytes));
+}
+
+TEST_CASE("a log smaller than a block waits for one") {
+  Scene scene;
+  LogPolicy tiny{.max_size_bytes = 100, .max_files = 2};
+  scene.write(std::string(4096, 'x'));
+  CHECK_FALSE(scene.rotate(tiny));
+  scene.write("y");
+  CHECK(scene.rotate(tiny));
+  CHECK(read_all(scene.directory()) == scene.written());
+}
+
+TEST_CASE("a log that its service truncates during the copy is left alone") {
+  Scene scene;
+  scene.write_lines(small.max_size_bytes * 2);
+  auto rotation = Rotation::begin(scene.directory(), "web", small).value();
+  REQUIRE(rotation->copy_some().value());
+  REQUIRE(::truncate(scene.path("web.log").c_str(), 0) == 0);
+  scene.write(std::string(small.max_size_bytes * 2, 'z'));
+  CHECK(rotation->commit().error().message == "cannot archive 'web.log': it was truncated meanwhile");
+  CHECK(std::filesystem::file_size(scene.path("web.log")) == small.max_size_bytes * 2);
+}
+
+TEST_CASE("an archive may be read by those who may read the log") {
+  Scene scene;
+  REQUIRE(::chmod(scene.path("web.log").c_str(), 0604) == 0);
+  scene.write_lines(small.max_size_bytes + 1);
+  REQUIRE(scene.rotate());
+  CHECK(std::filesystem::status(scene.path("web.log.1")).permissions() == std::filesystem::perms(0604));
+}
+
+// --- crashes ---
+
+// The states that a crash can leave behind, made by hand from the table in rotation.h: two archives, and a
+// rotation of `small.max_size_bytes` that got as far as `row` says.
+enum class Row { copy, note, punch, second_note, collapse, shift_begun, shift_done };
+
+void crash_at(Row row, Scene& scene) {
+  const off_t end = static_cast<off_t>(small.max_size_bytes);
+  scene.write_lines(3 * small.max_size_bytes);
+  REQUIRE(scene.rotate());
+  REQUIRE(scene.rotate());
+  auto rotation = Rotation::begin(scene.directory(), "web", small).value();
+  REQUIRE(rotation->copy_some().value());
+  struct stat status;
+  REQUIRE(::stat(scene.path("web.log").c_str(), &status) == 0);
+  UniqueFd live = scene.directory().open_existing("web.log", O_RDWR).value();
+  std::uint64_t start = data_start(live.get(), 0).value();
+  std::string note = std::to_string(start + small.max_size_bytes) + " " + std::to_string(status.st_ino);
+  auto write_note = [&](const std::string& text) {
+    std::filesystem::remove(scene.path("web.log.cut"));
+    std::filesystem::create_symlink(text, scene.path("web.log.cut"));
+  };
+  if (row >= Row::note) write_note("copied " + note);
+  if (row >= Row::punch) {
+    REQUIRE(::fallocate(live.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(start) + end) == 0);
+  }
+  if (row >= Row::second_note) write_note("punched " + note);
+  if (row >= Row::collapse) ::fallocate(live.get(), FALLOC_FL_COLLAPSE_RANGE, 0, static_cast<off_t>(start) + end);
+  if (row >= Row::shift_begun) std::filesystem::rename(scene.path("web.log.2"), scene.path("web.log.3"));
+  if (row >= Row::shift_done) {
+    std::filesystem::rename(scene.path("web.log.1"), scene.path("web.log.2"));
+    std::filesystem::rename(scene.path("web.log.0"), scene.path("web.log.1"));
+  }
+}
+
+TEST_CASE("after a crash anywhere in a rotation no byte is lost and none is there twice") {
+  for (const char* file_system : {static_cast<const char*>(nullptr), "tmpfs"}) {
+    for (Row row : {Row::copy, Row::note, Row::punch, Row::second_note, Row::collapse, Row::shift_begun, Row::shift_done}) {
+      Scene scene(file_system);
+      if (file_system != nullptr && !scene.is_mounted()) continue;
+      INFO("row " << static_cast<int>(row) << " on " << (file_system != nullptr ? file_system : "the disk"));
+      crash_at(row, scene);
+      // Readers need no recovery, and the service goes on writing while no agent runs.
+      CHECK(read_all(scene.directory()) == scene.written());
+      scene.write_lines(100);
+      CHECK(read_all(scene.directory()) == scene.written());
+
+      REQUIRE(recover_rotation(scene.directory(), "web", small));
+      CHECK(read_all(scene.directory()) == scene.written());
+      Names whole{"web.log", "web.log.1", "web.log.2", "web.log.3"};
+      if (row == Row::copy) whole.pop_back();
+      CHECK(scene.names() == whole);
+
+      // Once more does nothing.
+      REQUIRE(recover_rotation(scene.directory(), "web", small));
+      CHECK(read_all(scene.directory()) == scene.written());
+    }
+  }
+}
+
+TEST_CASE("a log replaced after the crash is not cut in its predecessor's stead") {
+  for (Row row : {Row::note, Row::second_note}) {
+    Scene scene;
+    crash_at(row, scene);
+    std::filesystem::rename(scene.path("web.log"), scene.path("kept"));
+    scene.replace_log();
+    std::string archived = scene.written().substr(0, 3 * small.max_size_bytes);
+    scene.write(std::string(2 * small.max_size_bytes, 'n'));
+    REQUIRE(recover_rotation(scene.directory(), "web", small));
+    CHECK(read_all(scene.directory()) == archived + std::string(2 * small.max_size_bytes, 'n'));
+  }
+}
+
+TEST_CASE("a note that is not ours is removed with the copy it was about") {
+  for (const char* text : {"", "copied", "copied 1", "copied -1 2", "moved 4096 7", "copied 99999999999999999999 7"}) {
+    Scene scene;
+    scene.write_lines(small.max_size_bytes * 2);
+    if (*text != '\0') std::filesystem::create_symlink(text, scene.path("web.log.cut"));
+    std::filesystem::create_symlink("/etc/passwd", scene.path("web.log.0"));
+    CHECK_FALSE(read_rotation_note(scene.directory(), "web"));
+    REQUIRE(recover_rotation(scene.directory(), "web", small));
+    CHECK(scene.names() == Names{"web.log"});
+    CHECK(read_all(scene.directory()) == scene.written());
+  }
+}
+
+// --- the rotator ---
+
+bool is_readable(int fd, int timeout_milliseconds) {
+  pollfd waited{fd, POLLIN, 0};
+  return ::poll(&waited, 1, timeout_milliseconds) == 1;
+}
+
+// drain() until nothing is to be done at once, as the loop would.
+std::vector<LogIncident> settle(LogRotator& rotator, Instant now) {
+  std::vector<LogIncident> incidents;
+  do {
+    for (LogIncident& incident : rotator.drain(now)) incidents.push_back(std::move(incident));
+  } while (rotator.next_deadline() <= now);
+  return incidents;
+}
+
+Instant at_second(int seconds) { return Instant(std::chrono::seconds(1000 + seconds)); }
+
+TEST_CASE("a quiet log wakes nobody; one that is written to is looked at once a second at most") {
+  Scene scene;
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  rotator.watch("web", small);
+  CHECK(settle(rotator, at_second(0)).empty());
+  CHECK(rotator.next_deadline() == never);
+  CHECK_FALSE(is_readable(rotator.fd(), 0));
+
+  scene.write_lines(small.max_size_bytes + 1);
+  REQUIRE(is_readable(rotator.fd(), 1000));
+  CHECK(settle(rotator, at_second(1)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1"});
+
+  // For the next second the loop is not woken, whatever is written.
+  scene.write_lines(small.max_size_bytes + 1);
+  CHECK_FALSE(is_readable(rotator.fd(), 0));
+  CHECK(rotator.next_deadline() == at_second(2));
+  CHECK(settle(rotator, at_second(1)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1"});
+  CHECK(settle(rotator, at_second(2)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2"});
+
+  // Nothing written in that second: back to sleep. What the rotation itself did to the file may count once.
+  for (int second = 3; rotator.next_deadline() != never; ++second) {
+    REQUIRE(second < 6);
+    settle(rotator, at_second(second));
+  }
+  CHECK_FALSE(is_readable(rotator.fd(), 0));
+  scene.write("x");
+  CHECK(is_readable(rotator.fd(), 1000));
+  CHECK(read_all(scene.directory()) == scene.written());
+}
+
+TEST_CASE("only watched services are rotated, and an agent that comes back finishes what it had begun") {
+  Scene scene;
+  crash_at(Row::punch, scene);
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  scene.write_lines(small.max_size_bytes);
+  settle(rotator, at_second(0));
+  CHECK(std::filesystem::is_symlink(scene.path("web.log.cut")));
+  rotator.watch("web", small);
+  CHECK(rotator.next_deadline() < at_second(0));
+  CHECK(settle(rotator, at_second(1)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2", "web.log.3"});
+
+  rotator.forget("web");
+  std::string before = read_all(scene.directory());
+  scene.write_lines(2 * small.max_size_bytes);
+  settle(rotator, at_second(10));
+  CHECK(std::filesystem::file_size(scene.path("web.log")) > 2 * small.max_size_bytes);
+}
+
+TEST_CASE("a truncation by somebody else is told, one by the rotation is not") {
+  Scene scene;
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  rotator.watch("web", small);
+  scene.write_lines(small.max_size_bytes + 100);
+  CHECK(settle(rotator, at_second(0)).empty());
+  CHECK(settle(rotator, at_second(2)).empty());
+  REQUIRE(::truncate(scene.path("web.log").c_str(), 0) == 0);
+  CHECK(settle(rotator, at_second(4)) == std::vector<LogIncident>{{"web", "its log was truncated by somebody else"}});
+}
+
+TEST_CASE("a rotation that fails is told once, and tried again later") {
+  Scene scene;
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  std::filesystem::create_directories(scene.path("web.log.0/x"));
+  rotator.watch("web", small);
+  scene.write_lines(small.max_size_bytes + 100);
+  std::vector<LogIncident> incidents = settle(rotator, at_second(0));
+  REQUIRE(incidents.size() == 1);
+  CHECK(incidents[0].message == "cannot open 'web.log.0': is a directory");
+  scene.write("x");
+  CHECK(settle(rotator, at_second(2)).empty());
+  std::filesystem::remove_all(scene.path("web.log.0"));
+  scene.write("x");
+  CHECK(settle(rotator, at_second(70)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1"});
+  CHECK(read_all(scene.directory()) == scene.written());
+}
+
+// Writes numbered lines as fast as it can until it is told to stop, then says how many.
+class BusyService {
+ public:
+  explicit BusyService(const LogDirectory& directory) : log_(directory.open_for_service("web").value()) {
+    thread_ = std::thread([this] {
+      std::string text;
+      while (!is_stopped_) {
+        text.clear();
+        for (int i = 0; i < 20; ++i) text += "line " + std::to_string(++lines_) + "\n";
+        if (write_all(log_.get(), text) != 0) break;
+      }
+    });
+  }
+  ~BusyService() {
+    if (thread_.joinable()) stop();
+  }
+  std::uint64_t stop() {
+    is_stopped_ = true;
+    thread_.join();
+    return lines_;
+  }
+
+ private:
+  UniqueFd log_;
+  std::atomic<bool> is_stopped_ = false;
+  std::uint64_t lines_ = 0;
+  std::thread thread_;
+};
+
+// The number of the last line when `text` is "line FIRST\nline FIRST+1\n..." without a flaw; 0 otherwise.
+std::uint64_t last_of_consecutive_lines(std::string_view text, std::uint64_t first) {
+  std::uint64_t number = first;
+  std::string expected;
+  while (!text.empty()) {
+    expected = "line " + std::to_string(number) + "\n";
+    if (!text.starts_with(expected)) return 0;
+    text.remove_prefix(expected.size());
+    ++number;
+  }
+  return number - 1;
+}
+
+void story_of_a_busy_service(Scene& scene) {
+  constexpr LogPolicy policy{.max_size_bytes = 256 * 1024, .max_files = 400};
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  LogReader reader = LogReader::open(scene.directory(), "web").value();
+  LogFollower follower = LogFollower::open(scene.directory(), {"web"}, 0).value();
+  rotator.watch("web", policy);
+  BusyService service(scene.directory());
+  std::string followed, read;
+  auto follow = [&] {
+    std::vector<FollowedLines> arrived = follower.read().value();
+    for (FollowedLines& lines : arrived) {
+      REQUIRE_FALSE(lines.has_gap);
+      followed += lines.text;
+    }
+  };
+  // Each turn of this loop is a second of the rotator's.
+  for (int second = 0; !std::filesystem::exists(scene.path("web.log.25")); ++second) {
+    REQUIRE(second < 20'000);
+    REQUIRE(settle(rotator, at_second(second)).empty());
+    read += reader.read(100'000).value().bytes;
+    follow();
+  }
+  std::uint64_t lines = service.stop();
+  read += read_all(reader);
+  do follow();
+  while (follower.has_more());
+  CHECK(last_of_consecutive_lines(read_all(scene.directory()), 1) == lines);
+  CHECK(last_of_consecutive_lines(read, 1) == lines);
+  CHECK(last_of_consecutive_lines(followed, 1) == lines);
+}
+
+TEST_CASE("25 rotations under a service that writes at full speed lose no line, for no reader") {
+  Scene scene;
+  story_of_a_busy_service(scene);
+}
+
+TEST_CASE("nor do they where the file system cannot collapse") {
+  Scene scene("tmpfs");
+  if (!scene.is_mounted()) GITPROC_SKIP("cannot mount a tmpfs: " + error_text(errno));
+  story_of_a_busy_service(scene);
+}
+
+TEST_CASE("a rotator killed at any moment loses nothing and doubles nothing") {
+  Scene scene;
+  constexpr LogPolicy policy{.max_size_bytes = 128 * 1024, .max_files = 500};
+  BusyService service(scene.directory());
+  for (int round = 0; round < 40; ++round) {
+    pid_t child = ::fork();
+    if (child == 0) {
+      // The agent: rotates until it is killed, at a moment that nobody chose.
+      Result<LogRotator> rotator = LogRotator::open(scene.directory().path());
+      if (!rotator) ::_exit(1);
+      rotator->watch("web", policy);
+      for (int second = 0;; ++second) rotator->drain(at_second(second));
+    }
+    REQUIRE(child > 0);
+    // A few archives more, then the axe, a little later from round to round.
+    std::string next = scene.path("web.log." + std::to_string(2 * round + 2));
+    Instant deadline = read_clocks().instant + std::chrono::seconds(20);
+    while (!std::filesystem::exists(next) && read_clocks().instant < deadline) ::poll(nullptr, 0, 1);
+    Instant axe = read_clocks().instant + Duration(97 * round);
+    while (read_clocks().instant < axe) {
+    }
+    ::kill(child, SIGKILL);
+    REQUIRE(::waitpid(child, nullptr, 0) == child);
+  }
+  std::uint64_t lines = service.stop();
+  CHECK(last_of_consecutive_lines(read_all(scene.directory()), 1) == lines);
+  REQUIRE(recover_rotation(scene.directory(), "web", policy));
+  CHECK(last_of_consecutive_lines(read_all(scene.directory()), 1) == lines);
+}
+
+// --- reading ---
+
+std::string tail(const LogDirectory& directory, std::size_t lines) {
+  LogReader reader = LogReader::open(directory, "web").value();
+  REQUIRE(reader.seek_to_last_lines(lines));
+  return read_all(reader, 1000);
+}
+
+TEST_CASE("the last lines are found across archives, and an unfinished line counts") {
+  for (const char* file_system : {static_cast<const char*>(nullptr), "tmpfs"}) {
+    Scene scene(file_system);
+    if (file_system != nullptr && !scene.is_mounted()) continue;
+    CHECK(tail(scene.directory(), 3) == "");
+    scene.write("a\nb\nc\n");
+    CHECK(tail(scene.directory(), 0) == "");
+    CHECK(tail(scene.directory(), 1) == "c\n");
+    CHECK(tail(scene.directory(), 2) == "b\nc\n");
+    CHECK(tail(scene.directory(), 9) == "a\nb\nc\n");
+    scene.write("d");
+    CHECK(tail(scene.directory(), 2) == "c\nd");
+    scene.write("\n\n");
+    CHECK(tail(scene.directory(), 2) == "d\n\n");
+
+    scene.write_lines(3 * small.max_size_bytes);
+    while (scene.rotate()) {
+    }
+    const std::string& all = scene.written();
+    for (std::size_t lines : {1, 2, 1000, 5000, 9000, 14000}) {
+      std::size_t at = all.size() - 1;
+      for (std::size_t i = 0; i < lines; ++i) at = all.rfind('\n', at - 1);
+      CHECK(tail(scene.directory(), lines) == all.substr(at + 1));
+    }
+    CHECK(tail(scene.directory(), 10'000'000) == all);
+  }
+}
+
+TEST_CASE("a tail of lines without end is bounded") {
+  Scene scene;
+  scene.write(std::string(tail_limit_bytes + (1 << 20), 'x'));
+  CHECK(tail(scene.directory(), 1).size() == tail_limit_bytes);
+}
+
+TEST_CASE("bytes are given as they are, in pieces of the size that was asked for") {
+  Scene scene;
+  std::string bytes("\x1b[31m\0\xff\r\n", 9);
+  scene.write(bytes);
+  LogReader reader = LogReader::open(scene.directory(), "web").value();
+  CHECK(reader.read(4).value() == LogChunk{bytes.substr(0, 4), false});
+  CHECK(reader.read(4096).value() == LogChunk{bytes.substr(4), false});
+  CHECK(reader.read(4096).value() == LogChunk{});
+}
+
+TEST_CASE("a reader that falls behind what is kept says so") {
+  Scene scene;
+  LogPolicy one{.max_size_bytes = 64 * 1024, .max_files = 1};
+  scene.write_lines(one.max_size_bytes + 1);
+  REQUIRE(scene.rotate(one));
+  LogReader reader = LogReader::open(scene.directory(), "web").value();
+  read_all(reader);
+  scene.write_lines(3 * one.max_size_bytes);
+  while (scene.rotate(one)) {
+  }
+  LogChunk chunk = reader.read(10).value();
+  CHECK(chunk.has_gap);
+  CHECK(chunk.bytes == read_all(scene.directory()).substr(0, 10));
+  CHECK_FALSE(reader.read(10).value().has_gap);
+}
+
+// Reads on when the follower's descriptor says so, until `is_done` or 10 s have passed.
+std::vector<FollowedLines> follow_until(LogFollower& follower, const std::function<bool(const std::vector<FollowedLines>&)>& is_done) {
+  std::vector<FollowedLines> all;
+  Instant deadline = read_clocks().instant + std::chrono::seconds(10);
+  while (!is_done(all) && read_clocks().instant < deadline) {
+    if (!follower.has_more()) is_readable(follower.fd(), 1000);
+    std::vector<FollowedLines> arrived = follower.read().value();
+    for (FollowedLines& lines : arrived) all.push_back(std::move(lines));
+  }
+  return all;
+}
+
+std::vector<FollowedLines> follow_next(LogFollower& follower) {
+  return follow_until(follower, [](const auto& lines) { return !lines.empty(); });
+}
+
+// Reads what there is, so that the follower sleeps.
+void put_to_sleep(LogFollower& follower) {
+  do follower.read().value();
+  while (follower.has_more() || is_readable(follower.fd(), 0));
+}
+
+using Followed = std::vector<FollowedLines>;
+
+TEST_CASE("followed logs give their last lines, then whole lines as they arrive") {
+  Scene scene;
+  UniqueFd other = scene.directory().open_for_service("other").value();
+  scene.write("a\nb\n");
+  LogFollower follower = LogFollower::open(scene.directory(), {"web", "other", "later"}, 1).value();
+  CHECK(follow_next(follower) == Followed{{0, "b\n", false}});
+  put_to_sleep(follower);
+
+  REQUIRE(write_all(other.get(), "half a ") == 0);
+  REQUIRE(is_readable(follower.fd(), 1000));
+  CHECK(follower.read().value() == Followed{});
+  REQUIRE(write_all(other.get(), "line\nnext") == 0);
+  CHECK(follow_next(follower) == Followed{{1, "half a line\n", false}});
+  put_to_sleep(follower);
+
+  UniqueFd later = scene.directory().open_for_service("later").value();
+  REQUIRE(write_all(later.get(), "born\n") == 0);
+  CHECK(follow_next(follower) == Followed{{2, "born\n", false}});
+  put_to_sleep(follower);
+  REQUIRE(write_all(later.get(), "lives\n") == 0);
+  CHECK(follow_next(follower) == Followed{{2, "lives\n", false}});
+}
+
+TEST_CASE("a follower survives truncation, and deletion with a new file under the name") {
+  Scene scene;
+  scene.write("one\n");
+  LogFollower follower = LogFollower::open(scene.directory(), {"web"}, 9).value();
+  CHECK(follow_next(follower) == Followed{{0, "one\n", false}});
+  put_to_sleep(follower);
+
+  REQUIRE(::truncate(scene.path("web.log").c_str(), 0) == 0);
+  put_to_sleep(follower);
+  scene.write("two\n");
+  CHECK(follow_next(follower) == Followed{{0, "two\n", true}});
+  put_to_sleep(follower);
+
+  REQUIRE(std::filesystem::remove(scene.path("web.log")));
+  put_to_sleep(follower);
+  scene.replace_log();
+  scene.write("three\n");
+  CHECK(follow_next(follower) == Followed{{0, "three\n", false}});
+  put_to_sleep(follower);
+  scene.write("four\n");
+  CHECK(follow_next(follower) == Followed{{0, "four\n", false}});
+}
+
+TEST_CASE("a line without end is given in pieces, so that nobody has to hold it") {
+  Scene scene;
+  LogFollower follower = LogFollower::open(scene.directory(), {"web"}, 0).value();
+  scene.write(std::string(follow_line_limit_bytes + 1, 'x'));
+  CHECK(follow_next(follower) == Followed{{0, std::string(follow_line_limit_bytes + 1, 'x'), false}});
+  scene.write("end\n");
+  CHECK(follow_next(follower) == Followed{{0, "end\n", false}});
+}
+
+}  // namespace
+}  // namespace gitproc

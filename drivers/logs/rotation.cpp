@@ -1,0 +1,221 @@
+#include "drivers/logs/rotation.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "drivers/base/system_call.h"
+#include "reconcile/base/strings.h"
+
+namespace gitproc {
+namespace {
+
+std::string note_name(std::string_view service) { return log_file_name(service) + ".cut"; }
+// Shorter than the note's: a service's name may be as long as leaves room for ".log.cut" alone.
+std::string next_note_name(std::string_view service) { return log_file_name(service) + ".new"; }
+
+std::string quoted(std::string_view service) { return "'" + log_file_name(service) + "'"; }
+
+Result<void> write_note(const LogDirectory& directory, std::string_view service, RotationNote note) {
+  std::string target = (note.phase == RotationNote::Phase::copied ? "copied " : "punched ") + std::to_string(note.end) +
+                       " " + std::to_string(note.inode);
+  std::string next = next_note_name(service);
+  ::unlinkat(directory.fd(), next.c_str(), 0);  // of a crash between the two calls below
+  if (::symlinkat(target.c_str(), directory.fd(), next.c_str()) != 0 ||
+      ::renameat(directory.fd(), next.c_str(), directory.fd(), note_name(service).c_str()) != 0) {
+    return fail_with_errno("cannot note the rotation of " + quoted(service));
+  }
+  return {};
+}
+
+bool exists(const LogDirectory& directory, const std::string& name) {
+  struct stat status;
+  return ::fstatat(directory.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+unsigned kept_archives(LogPolicy policy) { return std::min(policy.max_files, archive_limit); }
+
+bool parse_number(std::string_view text, std::uint64_t& number) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// Those beyond the policy: it may have been larger before.
+void remove_archives_from(const LogDirectory& directory, std::string_view service, unsigned number) {
+  for (; number <= archive_limit; ++number) {
+    if (::unlinkat(directory.fd(), archive_file_name(service, number).c_str(), 0) != 0) return;
+  }
+}
+
+// Makes .0 the newest archive. Only those below the first gap move up, so that it can be taken up after a crash.
+Result<void> shift_archives(const LogDirectory& directory, std::string_view service, LogPolicy policy) {
+  if (!exists(directory, archive_file_name(service, 0))) return {};  // a crash came after the last rename
+  unsigned kept = kept_archives(policy);
+  remove_archives_from(directory, service, kept + 1);
+  if (kept == 0) {
+    ::unlinkat(directory.fd(), archive_file_name(service, 0).c_str(), 0);
+    return {};
+  }
+  unsigned free = 1;
+  while (free < kept && exists(directory, archive_file_name(service, free))) ++free;
+  for (unsigned number = free; number > 0; --number) {
+    std::string from = archive_file_name(service, number - 1);
+    std::string to = archive_file_name(service, number);
+    if (::renameat(directory.fd(), from.c_str(), directory.fd(), to.c_str()) != 0) {
+      return fail_with_errno("cannot rename '" + from + "' to '" + to + "'");
+    }
+  }
+  return {};
+}
+
+// Everything from the punch on. `live` is NAME.log, or nothing where somebody has deleted it meanwhile.
+Result<void> finish(const LogDirectory& directory, std::string_view service, LogPolicy policy, const UniqueFd& live,
+                    RotationNote note) {
+  const off_t end = static_cast<off_t>(note.end);
+  if (live && note.phase == RotationNote::Phase::copied) {
+    if (::fallocate(live.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, end) != 0) {
+      int error_number = errno;
+      if (error_number == EOPNOTSUPP || error_number == ENOSYS || error_number == EPERM || error_number == ETXTBSY) {
+        // Nothing was punched, so the live file still holds it all, and the archive would hold it twice.
+        ::unlinkat(directory.fd(), note_name(service).c_str(), 0);
+        ::unlinkat(directory.fd(), archive_file_name(service, 0).c_str(), 0);
+      }
+      return fail_with_errno("cannot punch a hole into " + quoted(service), error_number);
+    }
+    note.phase = RotationNote::Phase::punched;
+    if (Result<void> written = write_note(directory, service, note); !written) return written;
+  }
+  if (live) {
+    Result<std::uint64_t> start = data_start(live.get(), 0);
+    if (!start) return std::unexpected(start.error());
+    // Not already collapsed. Where it cannot be done the hole stays: it takes no space, and is skipped by readers.
+    if (*start >= note.end) ::fallocate(live.get(), FALLOC_FL_COLLAPSE_RANGE, 0, end);
+  }
+  if (Result<void> shifted = shift_archives(directory, service, policy); !shifted) return shifted;
+  if (::unlinkat(directory.fd(), note_name(service).c_str(), 0) != 0) {
+    return fail_with_errno("cannot remove '" + note_name(service) + "'");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<RotationNote> read_rotation_note(const LogDirectory& directory, std::string_view service) {
+  std::array<char, 64> target;
+  ssize_t size = ::readlinkat(directory.fd(), note_name(service).c_str(), target.data(), target.size());
+  if (size < 0) return std::nullopt;
+  std::string_view text(target.data(), static_cast<std::size_t>(size));
+  std::vector<std::string_view> words = split(text, ' ');
+  RotationNote note;
+  bool is_ours = words.size() == 3 && (words[0] == "copied" || words[0] == "punched") && parse_number(words[1], note.end) &&
+                 parse_number(words[2], note.inode) && note.end <= INT64_MAX;
+  if (!is_ours) return std::nullopt;
+  note.phase = words[0] == "copied" ? RotationNote::Phase::copied : RotationNote::Phase::punched;
+  return note;
+}
+
+Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, std::string service, LogPolicy policy) {
+  Rotation rotation(directory, std::move(service), policy);
+  Result<UniqueFd> live = directory.open_existing(log_file_name(rotation.service_), O_RDWR);
+  if (!live && live.error().code == ErrorCode::not_found) return std::nullopt;
+  if (!live) return std::unexpected(live.error());
+  struct stat status;
+  if (::fstat(live->get(), &status) != 0) return fail_with_errno("cannot stat " + quoted(rotation.service_));
+  Result<std::uint64_t> start = data_start(live->get(), 0);
+  if (!start) return std::unexpected(start.error());
+
+  const std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
+  const std::uint64_t block = std::max<std::uint64_t>(static_cast<std::uint64_t>(status.st_blksize), 1);
+  if (size - std::min(*start, size) <= policy.max_size_bytes) return std::nullopt;
+  // Whole blocks, no more than one archive may hold (but one block at least), and not all of the file:
+  // FALLOC_FL_COLLAPSE_RANGE must end before the end.
+  std::uint64_t head = std::max(std::min(size - *start - 1, policy.max_size_bytes) / block, std::uint64_t{1}) * block;
+  rotation.begin_ = rotation.copied_ = *start / block * block;
+  rotation.end_ = rotation.begin_ + head;
+  if (rotation.end_ >= size) return std::nullopt;
+
+  remove_archives_from(directory, rotation.service_, std::max(kept_archives(policy), 1u));
+  Result<UniqueFd> archive = directory.open_emptied(archive_file_name(rotation.service_, 0));
+  if (!archive) return std::unexpected(archive.error());
+  // Whoever may read the log may read its archive. Where this fails it is as it was made: for the agent alone.
+  if (::fchown(archive->get(), status.st_uid, status.st_gid) == 0) ::fchmod(archive->get(), status.st_mode & 0777);
+  rotation.live_ = std::move(*live);
+  rotation.archive_ = std::move(*archive);
+  return rotation;
+}
+
+Result<bool> Rotation::copy_some() {
+  const std::uint64_t goal = std::min(end_, copied_ + copy_step_bytes);
+  while (copied_ < goal) {
+    off_t from = static_cast<off_t>(copied_);
+    ssize_t copied = retry_on_interrupt(
+        [&] { return ::copy_file_range(live_.get(), &from, archive_.get(), nullptr, goal - copied_, 0); });
+    if (copied < 0 && (errno == EINVAL || errno == EXDEV || errno == ENOSYS || errno == EOPNOTSUPP)) {
+      std::array<char, 64 * 1024> piece;
+      copied = ::pread(live_.get(), piece.data(), std::min<std::uint64_t>(piece.size(), goal - copied_), from);
+      if (copied > 0) {
+        int error_number = write_all(archive_.get(), {piece.data(), static_cast<std::size_t>(copied)});
+        if (error_number != 0) return fail_with_errno("cannot archive " + quoted(service_), error_number);
+      }
+    }
+    if (copied < 0) return fail_with_errno("cannot archive " + quoted(service_));
+    if (copied == 0) return fail("cannot archive " + quoted(service_) + ": it was truncated meanwhile");
+    copied_ += static_cast<std::uint64_t>(copied);
+  }
+  // The disk begins now, so that commit() waits less. Only a hint.
+  ::sync_file_range(archive_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+  return copied_ == end_;
+}
+
+// A file that was truncated and has grown again since shows it by its first bytes.
+bool Rotation::still_begins_alike() const {
+  std::array<char, 4096> live;
+  std::array<char, 4096> archive;
+  ssize_t live_size = ::pread(live_.get(), live.data(), live.size(), static_cast<off_t>(begin_));
+  ssize_t archive_size = ::pread(archive_.get(), archive.data(), archive.size(), 0);
+  std::size_t compared = std::min<std::uint64_t>(live.size(), end_ - begin_);
+  return live_size >= static_cast<ssize_t>(compared) && archive_size >= static_cast<ssize_t>(compared) &&
+         std::equal(live.begin(), live.begin() + static_cast<std::ptrdiff_t>(compared), archive.begin());
+}
+
+Result<void> Rotation::commit() {
+  struct stat status;
+  if (::fstat(live_.get(), &status) != 0) return fail_with_errno("cannot stat " + quoted(service_));
+  if (status.st_size <= static_cast<off_t>(end_) || !still_begins_alike()) {
+    return fail("cannot archive " + quoted(service_) + ": it was truncated meanwhile");
+  }
+  if (retry_on_interrupt([&] { return ::fdatasync(archive_.get()); }) != 0) {
+    return fail_with_errno("cannot sync the archive of " + quoted(service_));
+  }
+  RotationNote note{RotationNote::Phase::copied, end_, status.st_ino};
+  if (Result<void> written = write_note(*directory_, service_, note); !written) return written;
+  return finish(*directory_, service_, policy_, live_, note);
+}
+
+Result<void> recover_rotation(const LogDirectory& directory, std::string_view service, LogPolicy policy) {
+  ::unlinkat(directory.fd(), next_note_name(service).c_str(), 0);
+  std::optional<RotationNote> note = read_rotation_note(directory, service);
+  if (!note) {
+    // Either nothing was under way, or it had not got to the point of no return.
+    ::unlinkat(directory.fd(), note_name(service).c_str(), 0);
+    ::unlinkat(directory.fd(), archive_file_name(service, 0).c_str(), 0);
+    return {};
+  }
+  Result<UniqueFd> live = directory.open_existing(log_file_name(service), O_RDWR);
+  if (!live && live.error().code != ErrorCode::not_found) return std::unexpected(live.error());
+  struct stat status;
+  // A log that was replaced or truncated while no agent ran holds nothing of what was archived.
+  bool is_same = live && ::fstat(live->get(), &status) == 0 && status.st_ino == note->inode &&
+                 (note->phase == RotationNote::Phase::punched || status.st_size > static_cast<off_t>(note->end));
+  UniqueFd none;
+  return finish(directory, service, policy, is_same ? *live : none, *note);
+}
+
+}  // namespace gitproc
