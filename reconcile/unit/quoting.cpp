@@ -199,14 +199,18 @@ std::string expand_variables(std::string_view word, const VariableLookup& lookup
       continue;
     }
     if (i < word.size() && word[i] == '{') {
-      // A ':' would begin ${NAME:-default}, which systemd 252 leaves alone here.
       std::size_t end = word.find_first_of("}:", i);
-      if (end != std::string_view::npos && word[end] == '}') {
-        if (auto value = lookup(word.substr(i + 1, end - i - 1))) expanded += *value;
-        i = end + 1;
-        if (expanded.size() <= max_expanded_arguments_bytes) continue;
-        return expanded;
+      if (end == std::string_view::npos || word[end] == ':') {
+        // No end, or ${NAME:-default}, which systemd 252 leaves as it is up to the ':'.
+        std::size_t next = end == std::string_view::npos ? word.size() : end + 1;
+        expanded += word.substr(dollar, next - dollar);
+        i = next;
+        continue;
       }
+      if (auto value = lookup(word.substr(i + 1, end - i - 1))) expanded += *value;
+      i = end + 1;
+      if (expanded.size() <= max_expanded_arguments_bytes) continue;
+      return expanded;
     }
     expanded += '$';
   }
