@@ -25,7 +25,6 @@ class RawObject {
  public:
   explicit RawObject(git_odb_object* object) : object_(object) {}
   std::string_view bytes() const;
-  ObjectKind kind() const;
 
  private:
   struct Free {

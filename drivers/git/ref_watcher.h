@@ -12,7 +12,9 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "drivers/base/unique_fd.h"
 #include "reconcile/base/error.h"
 
 namespace gitproc {
@@ -29,12 +31,9 @@ class RefWatcher {
  public:
   // Both as of Repository. Errors: no inotify instance or watch to be had (unavailable), too many folders.
   static Result<RefWatcher> open(std::string git_dir, std::string common_dir);
-  ~RefWatcher();
-  RefWatcher(RefWatcher&& other) noexcept;
-  RefWatcher& operator=(RefWatcher&& other) noexcept;
 
   // Readable when drain() has something to do. Never changes.
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
 
   // Takes all pending events without blocking and renews the watches; true when the refs are to be read
   // again. The watches are in place before it returns, so what moves after that read is an event again.
@@ -54,17 +53,20 @@ class RefWatcher {
   };
   struct Watch {
     Role role = Role::refs;
-    std::string path;
+    std::string awaited;    // the entry that Role::awaited waits for
     bool is_found = false;  // by the rearm() under way
   };
+  enum class Meaning { nothing, refs_moved, folders_changed };
 
-  RefWatcher(int fd, std::string git_dir, std::string common_dir);
-  Result<void> watch(const std::string& path, Role role);
+  RefWatcher(UniqueFd fd, std::string git_dir, std::string common_dir);
+  Meaning judge(int wd, std::uint32_t mask, std::string_view name);
+  // False where there is no such folder.
+  Result<bool> watch(const std::string& path, Role role, std::string awaited = {});
   Result<void> watch_refs_below(const std::string& folder, unsigned depth);
   Result<void> watch_way_to(const std::string& folder);
   void drop_unfound();
 
-  int fd_ = -1;
+  UniqueFd fd_;
   std::string git_dir_;
   std::string common_dir_;
   std::map<int, Watch> watches_;  // by watch descriptor

@@ -12,7 +12,9 @@
 // symlinks, files are made with O_EXCL, symlinks are written as they are and never followed.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "drivers/git/repository.h"
 #include "reconcile/base/error.h"
@@ -21,7 +23,6 @@
 namespace gitproc {
 
 inline constexpr std::size_t max_exported_file_bytes = 256u << 20;
-inline constexpr unsigned kept_trees = 2;
 
 class TreeExport {
  public:
@@ -31,11 +32,25 @@ class TreeExport {
   // Makes <state-dir>/tree the data of this commit. On an error <state-dir>/tree is what it was.
   Result<void> export_commit(Repository& repository, const ObjectId& commit);
 
-  // Puts back what was changed by hand in the tree in use; true when something had to be. Reads all of it.
+  // Puts back what was changed by hand; true when something had to be. Reads all that is exported.
   Result<bool> restore(Repository& repository, const ObjectId& commit);
 
  private:
-  std::string state_dir_;
+  struct Checked {
+    bool was_damaged = false;
+    bool is_in_doubt = false;  // the tree in use cannot be compared with anything
+  };
+  std::string path_of(const ObjectId& tree) const;
+  std::optional<ObjectId> tree_in_use() const;
+  std::optional<ObjectId> folder_of(const ObjectId& tree) const;
+  Result<std::vector<ObjectId>> exported_trees() const;
+  Result<void> build_in_place(ObjectReader& objects, const ObjectId& tree, const std::optional<ObjectId>& base);
+  Result<bool> establish_trust(ObjectReader& objects);
+  Result<Checked> check_all(ObjectReader& objects);
+  void prune(const ObjectId& current, const std::optional<ObjectId>& previous);
+
+  std::string link_;   // <state-dir>/tree
+  std::string trees_;  // <state-dir>/trees
 };
 
 }  // namespace gitproc

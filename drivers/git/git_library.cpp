@@ -1,0 +1,66 @@
+#include "drivers/git/git_library.h"
+
+#include <git2.h>
+
+#include "reconcile/base/strings.h"
+
+namespace gitproc {
+namespace {
+
+// The tree of a repository's top is the one object that every load reads twice, as the new tree and as the
+// old one the next time; libgit2 keeps trees of up to 4 KiB, a hundred entries, unless told otherwise.
+constexpr size_t cached_tree_bytes = 256u << 10;
+
+// None of these can fail but for want of memory, and the defaults would do then.
+void set_options() {
+  git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, static_cast<ssize_t>(object_cache_bytes));
+  git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_TREE, cached_tree_bytes);
+  git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, static_cast<size_t>(pack_window_bytes));
+  git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, static_cast<size_t>(pack_mapped_limit_bytes));
+  git_libgit2_opts(GIT_OPT_SET_MWINDOW_FILE_LIMIT, static_cast<size_t>(pack_open_files_limit));
+  git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1);
+  // A marker that a power loss left empty would make the owner's own `git gc` fail.
+  git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
+  git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+  // Changes only where a linked worktree's own configuration is; nothing that is read here depends on it.
+  // libgit2 compares with the key as its configuration parser writes it, in lower case.
+  const char* extensions[] = {"worktreeconfig"};
+  git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, extensions, size_t{1});
+}
+
+ErrorCode code_of(int status) {
+  switch (status) {
+    case GIT_ENOTFOUND:
+    case GIT_EUNBORNBRANCH:
+      return ErrorCode::not_found;
+    case GIT_EAMBIGUOUS:
+    case GIT_EINVALIDSPEC:
+    case GIT_EPEEL:
+      return ErrorCode::invalid;
+    case GIT_ELOCKED:
+      return ErrorCode::busy;
+    case GIT_EOWNER:
+      return ErrorCode::denied;
+    default:
+      return ErrorCode::failed;
+  }
+}
+
+}  // namespace
+
+GitLibrary::GitLibrary() {
+  if (git_libgit2_init() == 1) set_options();
+}
+
+GitLibrary::GitLibrary(const GitLibrary&) : GitLibrary() {}
+
+GitLibrary::~GitLibrary() { git_libgit2_shutdown(); }
+
+Error git_error_of(int status, std::string attempted) {
+  const git_error* last = git_error_last();
+  std::string reason = last != nullptr && last->message != nullptr ? printable(last->message) : "unknown error";
+  git_error_clear();
+  return Error{std::move(attempted) + ": " + reason, code_of(status)};
+}
+
+}  // namespace gitproc
