@@ -1,0 +1,163 @@
+#include "drivers/cgroup/tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <charconv>
+
+#include "drivers/base/system_call.h"
+#include "drivers/cgroup/layout.h"
+#include "reconcile/base/strings.h"
+
+namespace gitproc {
+namespace {
+
+constexpr mode_t group_mode = 0755;
+constexpr std::size_t max_file_bytes = 4u << 20;
+// A service may make groups of its own; deeper ones than this are left to it.
+constexpr int max_depth = 16;
+
+Result<UniqueFd> open_group(int directory_fd, const std::string& name) {
+  return open_file_at(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+Result<std::string> read_group_file(int group_fd, const char* name) {
+  Result<UniqueFd> file = open_file_at(group_fd, name, O_RDONLY | O_NOFOLLOW);
+  if (!file) return std::unexpected(file.error());
+  return read_descriptor(file->get(), max_file_bytes, name);
+}
+
+// The value behind "KEY " in a flat keyed file.
+std::optional<std::uint64_t> keyed_value(std::string_view text, std::string_view key) {
+  for (std::string_view line : split(text, '\n')) {
+    if (!line.starts_with(key) || !line.substr(key.size()).starts_with(' ')) continue;
+    std::string_view digits = line.substr(key.size() + 1);
+    std::uint64_t value = 0;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error == std::errc() && end == digits.data() + digits.size()) return value;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> subgroups(int group_fd) {
+  std::vector<std::string> names;
+  UniqueFd copy(::openat(group_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  DIR* directory = copy ? ::fdopendir(copy.get()) : nullptr;
+  if (directory == nullptr) return names;
+  copy.release();
+  while (const dirent* entry = ::readdir(directory)) {
+    std::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") names.emplace_back(name);
+  }
+  ::closedir(directory);
+  return names;
+}
+
+void collect_processes(int group_fd, int depth, std::vector<Pid>& pids) {
+  if (Result<std::string> text = read_group_file(group_fd, "cgroup.procs")) {
+    for (std::string_view line : split(*text, '\n')) {
+      Pid pid = 0;
+      auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), pid);
+      // 0 stands for a process of another PID namespace.
+      if (error == std::errc() && pid > 0 && pids.size() < CgroupTree::max_processes) pids.push_back(pid);
+    }
+  }
+  if (depth == max_depth) return;
+  for (const std::string& name : subgroups(group_fd)) {
+    if (Result<UniqueFd> below = open_group(group_fd, name)) collect_processes(below->get(), depth + 1, pids);
+  }
+}
+
+void remove_subgroups(int group_fd, int depth) {
+  if (depth == max_depth) return;
+  for (const std::string& name : subgroups(group_fd)) {
+    if (Result<UniqueFd> below = open_group(group_fd, name)) remove_subgroups(below->get(), depth + 1);
+    ::unlinkat(group_fd, name.c_str(), AT_REMOVEDIR);  // a group in use makes removing its parent fail, too
+  }
+}
+
+}  // namespace
+
+Result<CgroupTree> CgroupTree::open(const std::string& mount, const std::string& parent) {
+  CgroupTree tree;
+  tree.mount_ = mount;
+  tree.parent_ = "/" + parent;
+  std::string path = mount + tree.parent_;
+  if (Result<void> made = make_directories(path, group_mode); !made) return std::unexpected(made.error());
+  Result<UniqueFd> directory = open_group(AT_FDCWD, path);
+  if (!directory) return std::unexpected(directory.error());
+  if (retry_on_interrupt([&] { return ::flock(directory->get(), LOCK_EX | LOCK_NB); }) != 0) {
+    if (errno == EWOULDBLOCK) return fail("another agent uses the cgroup '" + path + "'", ErrorCode::busy);
+    return fail_with_errno("cannot lock '" + path + "'");
+  }
+  // That it is ours to fill is better known now than at the first start.
+  if (::faccessat(directory->get(), ".", W_OK, AT_EACCESS) != 0) return fail_with_errno("cannot write to '" + path + "'");
+  tree.directory_ = std::move(*directory);
+  return tree;
+}
+
+Result<UniqueFd> CgroupTree::enter(const std::string& service) {
+  std::string name = escape_cgroup_name(service);
+  Result<UniqueFd> group = open_group(directory_.get(), name);
+  if (group || group.error().code != ErrorCode::not_found) return group;
+  if (::mkdirat(directory_.get(), name.c_str(), group_mode) != 0 && errno != EEXIST) {
+    return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
+  }
+  return open_group(directory_.get(), name);
+}
+
+bool CgroupTree::is_populated(const std::string& service) const {
+  Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service));
+  if (!group) return false;
+  Result<std::string> text = read_group_file(group->get(), "cgroup.events");
+  return text && keyed_value(*text, "populated").value_or(0) != 0;
+}
+
+std::string CgroupTree::events_path(const std::string& service) const {
+  return mount_ + path_of(service) + "/cgroup.events";
+}
+
+std::vector<Pid> CgroupTree::processes(const std::string& service) const {
+  std::vector<Pid> pids;
+  if (Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service))) {
+    collect_processes(group->get(), 0, pids);
+  }
+  return pids;
+}
+
+bool CgroupTree::kill_all(const std::string& service) const {
+  Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service));
+  if (!group) return true;
+  Result<UniqueFd> file = open_file_at(group->get(), "cgroup.kill", O_WRONLY);
+  return file && write_all(file->get(), "1") == 0;
+}
+
+std::optional<std::uint64_t> CgroupTree::oom_kills(const std::string& service) const {
+  Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service));
+  if (!group) return std::nullopt;
+  Result<std::string> text = read_group_file(group->get(), "memory.events");
+  return text ? keyed_value(*text, "oom_kill") : std::nullopt;
+}
+
+Result<void> CgroupTree::remove(const std::string& service) const {
+  std::string name = escape_cgroup_name(service);
+  if (::unlinkat(directory_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+  if (Result<UniqueFd> group = open_group(directory_.get(), name)) remove_subgroups(group->get(), 0);
+  if (::unlinkat(directory_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+  return fail_with_errno("cannot remove cgroup '" + path_of(service) + "'");
+}
+
+std::string CgroupTree::path_of(const std::string& service) const {
+  return parent_ + "/" + escape_cgroup_name(service);
+}
+
+std::string CgroupTree::service_of(const std::string& cgroup_path) const {
+  // Where the agent sees only a part of the tree (a cgroup namespace), paths begin at that part's root.
+  if (!cgroup_path.starts_with(parent_ + "/")) return "";
+  std::string_view rest = std::string_view(cgroup_path).substr(parent_.size() + 1);
+  return std::string(unescape_cgroup_name(rest.substr(0, rest.find('/'))));
+}
+
+}  // namespace gitproc

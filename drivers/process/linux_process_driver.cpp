@@ -1,0 +1,395 @@
+#include "drivers/process/linux_process_driver.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <unordered_set>
+
+#include "drivers/base/clock.h"
+#include "drivers/base/system_call.h"
+#include "drivers/process/conditions.h"
+#include "drivers/process/environment_files.h"
+#include "drivers/process/managed_directories.h"
+#include "drivers/process/pidfd.h"
+#include "drivers/process/proc_files.h"
+#include "reconcile/base/strings.h"
+
+namespace gitproc {
+namespace {
+
+constexpr std::size_t exits_at_once = 512;
+constexpr std::size_t notifications_at_once = 512;
+// Processes that fork while they are signalled: each round signals those that the one before has missed.
+constexpr int max_kill_rounds = 32;
+constexpr std::size_t max_pid_file_bytes = 64;
+constexpr int cgroup_exit_code = 219;
+
+// The descriptors that the agent may have, raised; returns what services are to get.
+Spawner::Options raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+  Spawner::Options options{.nofile_soft = limit.rlim_cur, .nofile_hard = limit.rlim_max};
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // may not be allowed: then it stays as it is
+  return options;
+}
+
+std::string directory_of(const std::string& path) {
+  std::size_t slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LinuxProcessDriver>> LinuxProcessDriver::open(Options options) {
+  Result<RunJournal> journal = RunJournal::open(options.run_directory + "/runs.journal", options.boot_id);
+  if (!journal) return std::unexpected(journal.error());
+  options.facts.notify_socket = options.run_directory + "/notify";
+  Result<NotifySocket> notify = NotifySocket::open(options.facts.notify_socket);
+  if (!notify) return std::unexpected(notify.error());
+  return std::unique_ptr<LinuxProcessDriver>(
+      new LinuxProcessDriver(std::move(options), std::move(*journal), std::move(*notify), raise_descriptor_limit()));
+}
+
+LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, NotifySocket notify, Spawner::Options spawner)
+    : facts_(std::move(options.facts)),
+      cgroups_(std::move(options.cgroups)),
+      on_other_exit_(std::move(options.on_other_exit)),
+      journal_(std::move(journal)),
+      notify_(std::move(notify)),
+      spawner_(spawner),
+      membership_(cgroups_ ? &*cgroups_ : nullptr),
+      wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  for (int source : {exits_.fd(), watches_.fd(), notify_.fd(), wake_.get()}) {
+    epoll_event event{.events = EPOLLIN, .data = {.fd = source}};
+    // A machine that has no few descriptors left at the start of the agent has none for services.
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0) std::abort();
+  }
+}
+
+// --- starting ---
+
+LinuxProcessDriver::Service& LinuxProcessDriver::begin(ServiceId service, const std::string& name,
+                                                       const InvocationId& invocation, bool is_adopted) {
+  membership_.begin(service, name, invocation, is_adopted);
+  auto [found, is_new] = services_.try_emplace(index_of(service));
+  if (is_new) {
+    found->second.name = name;
+    found->second.is_adopted = is_adopted;
+    if (cgroups_) found->second.oom_kills = cgroups_->oom_kills(name).value_or(0);
+  }
+  return found->second;
+}
+
+LinuxProcessDriver::Service* LinuxProcessDriver::find(ServiceId service) {
+  auto found = services_.find(index_of(service));
+  return found != services_.end() ? &found->second : nullptr;
+}
+
+void LinuxProcessDriver::adopt(ServiceId service, const AdoptedService& adopted) {
+  begin(service, adopted.name, adopted.invocation, true);
+  for (const std::optional<AdoptedProcess>* process : {&adopted.main, &adopted.control}) {
+    if (*process && (*process)->is_alive) track(service, (*process)->pid);
+  }
+}
+
+void LinuxProcessDriver::track(ServiceId service, Pid pid) {
+  if (!tracked_.try_emplace(pid, service).second) return;
+  membership_.add(service, pid);
+  if (ExitWatcher::is_child(pid) || exits_.watch(pid)) return;
+  // It ended before anybody could look.
+  tracked_.erase(pid);
+  membership_.remove(pid);
+  post(ProcessExited{.service = service, .pid = pid, .status = {.kind = ExitStatus::Kind::unknown, .value = 0}});
+}
+
+SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
+  std::expected<Pid, SpawnFault> pid = try_spawn(command);
+  if (!pid) {
+    return SpawnFailed{.service = command.service, .spawn = command.spawn, .exit_code = pid.error().exit_code, .message = pid.error().message};
+  }
+  tracked_[*pid] = command.service;
+  membership_.add(command.service, *pid);
+  return Spawned{.service = command.service, .spawn = command.spawn, .pid = *pid};
+}
+
+std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command) {
+  const Unit& unit = *command.unit;
+  const ExecContext& exec = *unit.exec;
+  begin(command.service, unit.name, command.invocation, false);
+  // A journal that cannot be compacted goes on growing; a full disk is noticed by the child that writes to it.
+  (void)journal_.compact_if_large();
+
+  std::optional<Account> account;
+  if (Accounts::is_needed(exec)) {
+    std::expected<Account, SpawnFault> resolved = accounts_.resolve(exec, read_clocks().instant);
+    if (!resolved) return std::unexpected(resolved.error());
+    account = std::move(*resolved);
+  }
+  std::vector<EnvironmentVariable> file_environment;
+  if (!exec.environment_files.empty()) {
+    Result<std::vector<EnvironmentVariable>> read = read_environment_files(exec.environment_files);
+    if (!read) return std::unexpected(SpawnFault{.exit_code = 0, .message = read.error().message});
+    file_environment = std::move(*read);
+  }
+  if (std::optional<SpawnFault> fault = make_managed_directories(exec, facts_, account)) return std::unexpected(*fault);
+
+  ExecSpec spec = make_exec_spec(command, facts_, account, file_environment);
+  // Without privilege even the calls that change nothing are refused.
+  bool is_already = spec.account && ::geteuid() != 0 && spec.account->uid == ::geteuid() && spec.account->gid == ::getegid();
+  if (is_already && exec.supplementary_groups.empty()) spec.account.reset();
+
+  UniqueFd cgroup;
+  if (cgroups_) {
+    Result<UniqueFd> entered = cgroups_->enter(unit.name);
+    if (!entered) return std::unexpected(SpawnFault{cgroup_exit_code, entered.error().message});
+    cgroup = std::move(*entered);
+  }
+  return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), cgroup.get());
+}
+
+Result<void> LinuxProcessDriver::record(const RunRecord& record) {
+  if (record.main_pid != 0 && find(record.service) != nullptr) track(record.service, record.main_pid);
+  Result<void> written = journal_.append(record, read_clocks().instant);
+  (void)journal_.compact_if_large();
+  return written;
+}
+
+ConditionsChecked LinuxProcessDriver::check_conditions(const CheckConditions& command) {
+  return check_unit_conditions(command.service, *command.unit);
+}
+
+PreflightChecked LinuxProcessDriver::preflight(const Preflight& command) {
+  return {.service = command.service,
+          .fingerprint = command.unit->fingerprint,
+          .error = find_missing(*command.unit, facts_, accounts_, read_clocks().instant)};
+}
+
+// --- signalling ---
+
+void LinuxProcessDriver::signal_process(ServiceId service, Pid pid, const Kill& command) {
+  auto send_all = [&](auto send) {
+    if (!send(command.signal)) return;
+    if (command.sends_sighup) send(SIGHUP);
+    if (command.signal != SIGKILL) send(SIGCONT);
+  };
+  if (exits_.is_watched(pid)) return send_all([&](int signal) { return exits_.signal_watched(pid, signal); });
+  if (ExitWatcher::is_child(pid)) return send_all([&](int signal) { return ::kill(pid, signal) == 0; });
+  // Whose it is must be asked after it is held: only then the number cannot become another process's.
+  UniqueFd pidfd = open_pidfd(pid);
+  if (!pidfd || membership_.service_of(pid) != service) return;
+  send_all([&](int signal) { return send_signal(pidfd, signal); });
+}
+
+void LinuxProcessDriver::signal_group(const Kill& command) {
+  const Service* state = find(command.service);
+  if (state == nullptr) return;
+  if (command.signal == SIGKILL && cgroups_ && cgroups_->kill_all(state->name)) return;
+  std::unordered_set<Pid> done = {command.main_pid, command.control_pid};
+  for (int round = 0; round < max_kill_rounds; ++round) {
+    bool found_new = false;
+    for (Pid pid : membership_.members(command.service)) {
+      if (!done.insert(pid).second) continue;
+      found_new = true;
+      signal_process(command.service, pid, command);
+    }
+    if (!found_new) return;
+  }
+}
+
+void LinuxProcessDriver::kill(const Kill& command) {
+  for (Pid pid : {command.main_pid, command.control_pid}) {
+    if (pid != 0) signal_process(command.service, pid, command);
+  }
+  if (command.whole_group) signal_group(command);
+  Service* state = find(command.service);
+  if (state == nullptr) {
+    if (command.awaits_empty) post(Emptied{.service = command.service});
+    return;
+  }
+  state->group_kill = command.whole_group && command.signal == SIGKILL ? std::optional(command) : std::nullopt;
+  state->awaits_empty = command.awaits_empty;
+  if (!state->awaits_empty) return;
+  watch_for_empty(command.service, *state);
+  look_for_empty(command.service, *state);
+}
+
+// --- waiting ---
+
+void LinuxProcessDriver::watch_for_empty(ServiceId service, Service& state) {
+  waiting_.insert(service);
+  // Where it cannot be watched, the end of any process makes the driver look again (drain).
+  if (cgroups_) watches_.add(service, cgroups_->events_path(state.name), IN_MODIFY);
+}
+
+void LinuxProcessDriver::stop_waiting(ServiceId service, Service& state) {
+  state.awaits_empty = false;
+  state.group_kill.reset();
+  state.awaits_main_pid.reset();
+  waiting_.erase(service);
+  watches_.remove(service);
+}
+
+void LinuxProcessDriver::look_again(ServiceId service) {
+  Service* state = find(service);
+  if (state == nullptr) return;
+  if (state->awaits_main_pid) look_for_main_pid(service, *state);
+  if (state->awaits_empty) look_for_empty(service, *state);
+}
+
+void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
+  if (membership_.is_empty(service)) {
+    stop_waiting(service, state);
+    post(Emptied{.service = service});
+    return;
+  }
+  if (cgroups_) return;
+  // Those that forked away from a SIGKILL are found as orphans later.
+  if (state.group_kill) signal_group(*state.group_kill);
+  // Processes that an earlier agent started end without a word to this one.
+  if (!state.is_adopted) return;
+  for (Pid pid : membership_.members(service)) {
+    if (!exits_.is_watched(pid) && !ExitWatcher::is_child(pid)) exits_.watch(pid);
+  }
+}
+
+void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
+  Service* state = find(command.service);
+  if (state == nullptr) return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
+  state->awaits_main_pid = command.unit;
+  watch_for_empty(command.service, *state);
+  look_for_main_pid(command.service, *state);
+}
+
+void LinuxProcessDriver::look_for_main_pid(ServiceId service, Service& state) {
+  const UnitPtr unit = state.awaits_main_pid;
+  Pid pid = unit->pid_file.empty() ? (unit->guesses_main_pid ? guess_main_pid(service, state) : 0) : read_main_pid(service, *unit);
+  bool is_empty = pid == 0 && membership_.is_empty(service);
+  // Without a file to wait for, now is when it must be known.
+  if (pid == 0 && !is_empty && !unit->pid_file.empty()) return;
+  state.awaits_main_pid.reset();
+  if (!state.awaits_empty) stop_waiting(service, state);
+  if (pid != 0) track(service, pid);
+  post(MainPidFound{.service = service, .pid = pid, .is_empty = is_empty});
+}
+
+Pid LinuxProcessDriver::read_main_pid(ServiceId service, const Unit& unit) {
+  // Watched before it is read, so that nothing falls between. A directory that is not there yet shows in its parent.
+  static constexpr std::uint32_t changes = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR;
+  std::string directory = directory_of(unit.pid_file);
+  while (!watches_.add(service, directory, changes) && directory != "/") directory = directory_of(directory);
+
+  Result<UniqueFd> file = open_file(unit.pid_file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (!file) return 0;
+  Result<std::string> text = read_descriptor(file->get(), max_pid_file_bytes, unit.pid_file);
+  if (!text) return 0;
+  std::string_view digits = trim(*text);
+  Pid pid = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
+  if (error != std::errc() || end != digits.data() + digits.size() || pid <= 1) return 0;
+  std::optional<ProcStat> stat = read_proc_stat(pid);
+  if (!stat || stat->is_dead()) return 0;
+  // A file that names somebody else's process would turn it into ours to signal.
+  return membership_.service_of(pid) == service ? pid : 0;
+}
+
+Pid LinuxProcessDriver::guess_main_pid(ServiceId service, const Service& state) {
+  // As systemd: exactly one process whose parent is gone.
+  Pid found = 0;
+  for (Pid pid : membership_.members(service)) {
+    std::optional<ProcStat> stat = read_proc_stat(pid);
+    if (!stat || stat->is_dead()) continue;
+    if (stat->parent != ::getpid() && !(state.is_adopted && stat->parent == 1)) continue;
+    if (found != 0) return 0;
+    found = pid;
+  }
+  return found;
+}
+
+void LinuxProcessDriver::clean_up(const CleanUp& command) {
+  Service* state = find(command.service);
+  if (state != nullptr) stop_waiting(command.service, *state);
+  const Unit& unit = *command.unit;
+  if (!unit.pid_file.empty()) ::unlink(unit.pid_file.c_str());
+  remove_runtime_directories(*unit.exec, facts_, command.will_restart);
+  if (!command.is_removed) return;
+  // Processes that KillMode= spares keep their cgroup; it is there again for a service of that name.
+  if (cgroups_) (void)cgroups_->remove(unit.name);
+  membership_.forget(command.service);
+  services_.erase(index_of(command.service));
+  std::erase_if(tracked_, [&](const auto& entry) { return entry.second == command.service; });
+}
+
+// --- telling ---
+
+void LinuxProcessDriver::post(Event event) {
+  pending_.push_back(std::move(event));
+  ::eventfd_write(wake_.get(), 1);
+}
+
+std::vector<Event> LinuxProcessDriver::drain() {
+  eventfd_t count;
+  ::eventfd_read(wake_.get(), &count);
+  std::vector<Event> events;
+  std::set<ServiceId> touched;
+
+  // What a process has said before it ended comes first: by the time its end is seen, its messages have arrived.
+  ExitWatcher::Collected ended = exits_.collect(exits_at_once);
+  receive_notifications(events);
+  for (const ProcessExit& exit : ended.exits) report_exit(exit, events, touched);
+
+  for (ServiceId service : watches_.read()) touched.insert(service);
+  if (!ended.exits.empty() && !cgroups_) touched.insert(waiting_.begin(), waiting_.end());
+  for (ServiceId service : touched) look_again(service);
+
+  std::vector<Event> pending = std::exchange(pending_, {});
+  events.insert(events.end(), std::make_move_iterator(pending.begin()), std::make_move_iterator(pending.end()));
+  if (!ended.is_complete) ::eventfd_write(wake_.get(), 1);
+  return events;
+}
+
+void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>& events, std::set<ServiceId>& touched) {
+  membership_.remove(exit.pid);
+  auto tracked = tracked_.find(exit.pid);
+  if (tracked == tracked_.end()) {
+    if (exit.was_child && on_other_exit_) on_other_exit_(exit.pid, exit.status);
+    return;
+  }
+  ServiceId service = tracked->second;
+  tracked_.erase(tracked);
+  touched.insert(service);
+  ProcessExited event{.service = service, .pid = exit.pid, .status = exit.status};
+  Service* state = find(service);
+  if (cgroups_ && state != nullptr && exit.status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL}) {
+    std::uint64_t oom_kills = cgroups_->oom_kills(state->name).value_or(0);
+    event.was_oom_killed = oom_kills > state->oom_kills;
+    state->oom_kills = oom_kills;
+  }
+  events.emplace_back(event);
+}
+
+void LinuxProcessDriver::receive_notifications(std::vector<Event>& events) {
+  for (Notified& message : notify_.receive(notifications_at_once)) {
+    std::optional<ServiceId> service = membership_.service_of(message.sender);
+    if (!service) continue;
+    message.service = *service;
+    if (message.main_pid && membership_.service_of(*message.main_pid) != service) message.main_pid.reset();
+    events.emplace_back(std::move(message));
+  }
+  notify_.release_barriers();
+}
+
+std::string LinuxProcessDriver::cgroup_of(ServiceId service) const {
+  auto found = services_.find(index_of(service));
+  return cgroups_ && found != services_.end() ? cgroups_->path_of(found->second.name) : "";
+}
+
+}  // namespace gitproc

@@ -1,0 +1,106 @@
+// The ProcessDriver of a real machine: puts the parts of this folder together. One epoll descriptor waits for all
+// of them: ended processes, inotify, notify messages, and what the commands themselves found out.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "drivers/base/unique_fd.h"
+#include "drivers/cgroup/tree.h"
+#include "drivers/process/accounts.h"
+#include "drivers/process/exec_spec.h"
+#include "drivers/process/exit_watcher.h"
+#include "drivers/process/inotify_watches.h"
+#include "drivers/process/membership.h"
+#include "drivers/process/notify_socket.h"
+#include "drivers/process/process_driver.h"
+#include "drivers/process/run_journal.h"
+#include "drivers/process/spawner.h"
+
+namespace gitproc {
+
+class LinuxProcessDriver final : public ProcessDriver {
+ public:
+  struct Options {
+    ExecFacts facts;            // notify_socket is filled in
+    std::string run_directory;  // exists; holds runs.journal and notify
+    std::string boot_id;        // without blanks
+    std::optional<CgroupTree> cgroups;
+    // Told of children that end and that this driver did not start: other drivers' workers, where the driver was
+    // first to reap them. Called from drain().
+    std::function<void(Pid, const ExitStatus&)> on_other_exit;
+  };
+
+  // To be made before any other thread is: it blocks SIGCHLD. Raises the soft RLIMIT_NOFILE to the hard one (services
+  // get the former one). Errors: the run journal or the notify socket cannot be made.
+  static Result<std::unique_ptr<LinuxProcessDriver>> open(Options options);
+
+  std::vector<AdoptedService> take_adopted() override { return journal_.take_adopted(); }
+  void adopt(ServiceId service, const AdoptedService& adopted) override;
+  SpawnOutcome spawn(const Spawn& command) override;
+  void kill(const Kill& command) override;
+  void await_main_pid(const AwaitMainPid& command) override;
+  void clean_up(const CleanUp& command) override;
+  ConditionsChecked check_conditions(const CheckConditions& command) override;
+  PreflightChecked preflight(const Preflight& command) override;
+  Result<void> record(const RunRecord& record) override;
+  int fd() const override { return epoll_.get(); }
+  std::vector<Event> drain() override;
+  std::string cgroup_of(ServiceId service) const override;
+
+ private:
+  struct Service {
+    std::string name;
+    bool is_adopted = false;
+    bool awaits_empty = false;
+    std::optional<Kill> group_kill;  // a SIGKILL to all that goes on until nothing is left
+    UnitPtr awaits_main_pid;         // the unit of an AwaitMainPid under way
+    std::uint64_t oom_kills = 0;     // that are known of
+  };
+
+  LinuxProcessDriver(Options options, RunJournal journal, NotifySocket notify, Spawner::Options spawner);
+
+  Service& begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted);
+  Service* find(ServiceId service);
+  std::expected<Pid, SpawnFault> try_spawn(const Spawn& command);
+  void track(ServiceId service, Pid pid);
+
+  void signal_process(ServiceId service, Pid pid, const Kill& command);
+  void signal_group(const Kill& command);
+
+  void post(Event event);
+  void report_exit(const ProcessExit& exit, std::vector<Event>& events, std::set<ServiceId>& touched);
+  void receive_notifications(std::vector<Event>& events);
+  // Looks whether what the service waits for has come.
+  void look_again(ServiceId service);
+  void look_for_empty(ServiceId service, Service& state);
+  void look_for_main_pid(ServiceId service, Service& state);
+  Pid read_main_pid(ServiceId service, const Unit& unit);
+  Pid guess_main_pid(ServiceId service, const Service& state);
+  void watch_for_empty(ServiceId service, Service& state);
+  void stop_waiting(ServiceId service, Service& state);
+
+  ExecFacts facts_;
+  std::optional<CgroupTree> cgroups_;
+  std::function<void(Pid, const ExitStatus&)> on_other_exit_;
+  RunJournal journal_;
+  NotifySocket notify_;
+  Spawner spawner_;
+  Accounts accounts_;
+  ExitWatcher exits_;
+  InotifyWatches watches_;
+  Membership membership_;
+  std::unordered_map<std::uint32_t, Service> services_;
+  std::unordered_map<Pid, ServiceId> tracked_;  // whose ends are reported
+  std::set<ServiceId> waiting_;                 // with awaits_empty or awaits_main_pid
+  std::vector<Event> pending_;
+  UniqueFd wake_;  // eventfd: something is pending
+  UniqueFd epoll_;
+};
+
+}  // namespace gitproc

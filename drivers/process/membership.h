@@ -1,0 +1,64 @@
+// Which process belongs to which service.
+//
+// With cgroups the kernel knows. Without them (an unprivileged agent) a service's processes are those it spawned,
+// all their descendants, and orphans: processes whose parent is gone and that therefore became the agent's children.
+// An orphan is told by its session (each spawned process leads one) or by INVOCATION_ID in its environment; one that
+// has left both behind before it was ever looked at is lost, which only a cgroup can prevent.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "drivers/cgroup/tree.h"
+#include "reconcile/actual/service.h"
+#include "reconcile/base/ids.h"
+
+namespace gitproc {
+
+class Membership {
+ public:
+  // `cgroups`: null to do without; else it must live as long.
+  explicit Membership(const CgroupTree* cgroups) : cgroups_(cgroups) {}
+
+  // A service's run, to be told before anything else is asked about it. An adopted one's orphans are not the agent's
+  // children: all processes are looked at for them.
+  void begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted);
+  // A process that the service is known to have, until removed: one it spawned (which leads a session) or its main one.
+  void add(ServiceId service, Pid pid);
+  // Any process that was reaped, a known one or not.
+  void remove(Pid pid);
+  void forget(ServiceId service);
+
+  std::vector<Pid> members(ServiceId service);
+  bool is_empty(ServiceId service);
+  // The service that a living process belongs to.
+  std::optional<ServiceId> service_of(Pid pid);
+
+ private:
+  struct Run {
+    std::string name;
+    std::string invocation;      // hexadecimal, as in the environment
+    std::vector<Pid> known;      // alive, as far as was told
+    std::vector<Pid> sessions;   // led by processes that were spawned, the newest last
+    std::vector<Pid> orphans;
+    bool is_adopted = false;
+  };
+
+  void find_orphans();
+  std::optional<ServiceId> owner_by_marks(Pid pid);
+
+  const CgroupTree* cgroups_;
+  std::unordered_map<std::uint32_t, Run> runs_;
+  std::unordered_map<std::string, ServiceId> services_by_name_;
+  std::unordered_map<std::string, ServiceId> services_by_invocation_;
+  std::unordered_map<Pid, ServiceId> known_;
+  std::unordered_map<Pid, ServiceId> sessions_;
+  // Children that the agent did not spawn; nullopt for those of no service.
+  std::unordered_map<Pid, std::optional<ServiceId>> orphans_;
+  bool may_have_new_orphans_ = true;
+};
+
+}  // namespace gitproc
