@@ -3,11 +3,9 @@
 #   docker build -t gitproc .
 #   docker run -v /srv/services:/etc/gitproc/services -v gitproc-state:/var/lib/gitproc gitproc
 FROM debian:12 AS build
-RUN apt-get update && apt-get install -y --no-install-recommends \
-      g++ cmake ninja-build pkg-config git \
-      libgit2-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev libasio-dev catch2 libcurl4-openssl-dev \
-    && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
+COPY dev .
+RUN ./dev setup
 COPY . .
 RUN cmake --preset release && cmake --build build/release --target gitproc && strip build/release/gitproc
 
