@@ -79,7 +79,8 @@ class Update {
     std::set<std::string> touched;
     for (const auto& [name, unit] : read_)
       touched.insert(name);
-    const std::set<RelationError> relation_errors = check_relations(index_, touched, aliases);
+    const std::set<RelationError> relation_errors =
+        check_relations(index_, touched, aliases, options_.skips_invalid);
     if (options_.skips_invalid) {
       if (!relation_errors.empty() || !index_.left_out.map().empty()) sieve();
     } else {
@@ -206,7 +207,8 @@ class Update {
     }
     for (const std::string& alias : read.note.aliases)
       index_.claims.set({alias, name}, name);
-    if (!read.note.link_target.empty()) index_.claims.set({name, name}, read.note.link_target);
+    const bool is_second_name = !read.note.link_target.empty() && !has_errors(read.note.diagnostics);
+    if (is_second_name) index_.claims.set({name, name}, read.note.link_target);
     index_.set_note(name, read.note);
     index_.left_out.erase(name);
     if (read.unit) {

@@ -45,7 +45,7 @@ struct AliasClaim {
 
 // What is known of a name besides its Unit. Kept only where there is something.
 struct Note {
-  std::string link_target;              // its file is a link that makes it another name of this one
+  std::string link_target;              // its file is a link to this one; another name of it, if well
   std::vector<std::string> aliases;     // Alias=
   std::vector<std::string> alias_uses;  // aliases that its relations were written with
   Diagnostics diagnostics;

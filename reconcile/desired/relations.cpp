@@ -87,11 +87,10 @@ RelationError cycle_error(const std::string& name, const Cycle& cycle) {
 void resolve_list(std::vector<std::string>& names, const std::string& self, const CatalogIndex& index,
                   std::set<std::string>& used) {
   std::vector<std::string> result;
-  for (std::string& name : names) {
+  for (const std::string& name : names) {
     std::string real = index.real_name(name);
     if (real != name) used.insert(name);
-    const bool is_new = real != self && std::find(result.begin(), result.end(), real) == result.end();
-    if (is_new || real == name) result.push_back(std::move(real));
+    if (real != self && std::ranges::find(result, real) == result.end()) result.push_back(std::move(real));
   }
   names = std::move(result);
 }
@@ -200,21 +199,22 @@ std::vector<std::string> resolve_aliases(Unit& unit, const CatalogIndex& index) 
 }
 
 std::set<RelationError> check_relations(const CatalogIndex& index, const std::set<std::string>& names,
-                                        const std::set<std::string>& aliases) {
+                                        const std::set<std::string>& aliases, bool tells_left_out) {
   Errors errors;
   const auto is_there = [&index](const std::string& name) { return index.has_candidate(name); };
   std::vector<std::string> roots;
   for (const std::string& name : names) {
     if (const UnitPtr& unit = index.candidate(name)) {
       roots.push_back(name);
-      check_demands(index, *unit, is_there, false, errors);
+      check_demands(index, *unit, is_there, tells_left_out, errors);
       check_conflicts(index, *unit, is_there, errors);
       for (const std::string& by : index.concerned(ConcernKind::conflicts, name)) {
         if (const UnitPtr& other = index.candidate(by)) check_conflicts(index, *other, is_there, errors);
       }
     } else {
       for (const std::string& by : index.concerned(ConcernKind::demands, name)) {
-        if (const UnitPtr& other = index.candidate(by)) check_demands(index, *other, is_there, false, errors);
+        if (const UnitPtr& other = index.candidate(by))
+          check_demands(index, *other, is_there, tells_left_out, errors);
       }
     }
     for (const std::string& link : index.concerned(ConcernKind::links, name))

@@ -26,9 +26,10 @@ struct RelationError {
 std::vector<std::string> resolve_aliases(Unit& unit, const CatalogIndex& index);
 
 // The mistakes that the units `names` and the aliases `aliases` take part in. Where there were none before
-// these changed, these are all. Looks at their direct neighbours, and for cycles at what they are after.
+// these changed, these are all; but what demands a unit that has errors of its own is one only with
+// `tells_left_out`. Looks at their direct neighbours, and for cycles at what they are after.
 std::set<RelationError> check_relations(const CatalogIndex& index, const std::set<std::string>& names,
-                                        const std::set<std::string>& aliases);
+                                        const std::set<std::string>& aliases, bool tells_left_out);
 
 // For skips_invalid: what must be left out so that the rest is free of mistakes, and why, by name. Depends on
 // the candidates alone, not on how they came to be. In turn: links and units whose aliases clash; units that

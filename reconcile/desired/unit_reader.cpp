@@ -226,11 +226,9 @@ Result<std::optional<UnitReader::Fragment>> UnitReader::follow(const std::string
     return std::nullopt;
   }
   if (is_template(name) || is_template(file->name)) {
-    note.diagnostics.push_back(
-        error_at(link.path, "links to '" + path + "'; only '" +
-                                std::string(file->name.substr(0, file->name.find('@'))) +
-                                "@INSTANCE.service' can link to a template"));
-    note.link_target.clear();
+    note.diagnostics.push_back(error_at(link.path, "links to '" + path + "'; only '" +
+                                                       std::string(prefix_of(file->name)) +
+                                                       "@INSTANCE.service' can link to a template"));
   }
   return std::nullopt;
 }
