@@ -74,7 +74,8 @@ void Reconciler::State::pursue_target() {
 
 void Reconciler::State::end_settling_in() {
   if (!std::exchange(is_settling_in, false)) return;
-  for (const auto& [name, id] : table.by_name()) touch(*table.at(id));
+  replace_unknown_units();
+  touch_all();
 }
 
 void Reconciler::State::take(const CommitLoaded& event) {
@@ -114,7 +115,7 @@ void Reconciler::State::take(const CommitRejected& event) {
           .outcome = Outcome::rejected,
           .message = first});
   // A rollback to what cannot be applied is no rollback: what was before it stays.
-  if (durable.pin && durable.pin->commit == event.commit.id && !is_pin_tried) set_pin(std::exchange(pin_before, std::nullopt));
+  if (durable.pin && durable.pin->commit == event.commit.id && !is_pin_tried) undo_pin(first);
 }
 
 void Reconciler::State::take(const CommitUnreadable& event) {
@@ -127,7 +128,7 @@ void Reconciler::State::take(const CommitUnreadable& event) {
   read_error = "cannot read commit " + event.commit.abbreviated() + ": " + event.error;
   retry_at = after(now.instant, reload_delay);
   emit(Announce{"", "error", "", "", read_error, event.commit});
-  if (durable.pin && durable.pin->commit == event.commit && !is_pin_tried) set_pin(std::exchange(pin_before, std::nullopt));
+  if (durable.pin && durable.pin->commit == event.commit && !is_pin_tried) undo_pin(std::exchange(read_error, ""));
 }
 
 void Reconciler::State::take(const TreeExported& event) {
@@ -152,21 +153,22 @@ void Reconciler::State::begin_rollout() {
   if (is_applying && !is_same) set_outcome(Outcome::superseded, "");
   bool was_booting = std::exchange(is_booting, false);
   const char* why = was_booting ? "start" : target_cause();
-  end_settling_in();
   current = loaded;
   has_staged_commit = false;
   healthy_at = never;
 
   outcome = Outcome::progressing;
+  // What a former agent applied was loaded to know what runs; nothing of it is started before it is known
+  // whether a newer commit wants something else.
+  bool was_settling_in = std::exchange(is_settling_in, was_booting && target() && target() != current->id);
   adopt_all();
   for (auto& [name, unit] : std::exchange(staged, {})) apply_change(table.intern(name), std::move(unit));
+  if (!is_settling_in) replace_unknown_units();
+  if (was_settling_in) touch_all();
 
   is_applying = true;
   applying_since = now.instant;
   cause = why;
-  // What a former agent applied was loaded to know what runs; nothing of it is started before it is known
-  // whether a newer commit wants something else.
-  is_settling_in = was_booting && target() && target() != current->id;
   if (durable.applied == current->id) return;  // the same commit again, after a restart of the agent
   emit(Announce{"", "applying", "", "", why, current->id});
   record({.commit = current->id,
@@ -194,12 +196,28 @@ void Reconciler::State::adopt_one(Service& service, const AdoptedService& record
     placeholder->fingerprint = record.fingerprint;
     unit = placeholder;
   }
-  service.is_unit_unknown = !is_known;
+  if (!is_known) unknown_units.insert(service.id);
   service.adopted_fingerprint = record.fingerprint;
   service.latch = record.latch;
   service.reason = "adopted";
   act(service, [&](Lifecycle& life, LifecycleContext& context) { life.adopt(record, unit, context); });
   touch(service);
+}
+
+// Services that an earlier agent started from a unit of neither the commit it had applied nor the one wanted now.
+void Reconciler::State::replace_unknown_units() {
+  for (ServiceId id : std::set<ServiceId>(unknown_units)) {
+    Service& service = *table.at(id);
+    if (service.desired) {
+      apply_difference(service);
+    } else {
+      unknown_units.erase(id);
+      set_wave(service, Wave::removed);
+      mark_stop(service, {StopCause::operator_request, "is in no commit that this node runs"});
+    }
+    after_change(service);
+    touch(service);
+  }
 }
 
 void Reconciler::State::apply_change(Service& service, UnitPtr unit) {
@@ -230,12 +248,12 @@ void Reconciler::State::apply_change(Service& service, UnitPtr unit) {
 
 void Reconciler::State::apply_difference(Service& service) {
   UnitDifference change = difference(*service.life.unit(), *service.desired);
-  if (service.is_unit_unknown) {
-    if (service.desired->fingerprint == service.adopted_fingerprint) {
-      service.is_unit_unknown = false;
-      service.life.replace_unit(service.desired);
-      return;
-    }
+  if (unknown_units.contains(service.id)) {
+    bool is_found = service.desired->fingerprint == service.adopted_fingerprint;
+    if (is_found) service.life.replace_unit(service.desired);
+    if (is_settling_in && !is_found) return;  // the next commit may be the one it was started from
+    unknown_units.erase(service.id);
+    if (is_found) return;
     change = {ChangeEffect::restart, {"what it was started from is not known any more"}};
   }
   service.preflight_error.clear();
@@ -288,8 +306,8 @@ void Reconciler::State::apply_difference(Service& service) {
       service.reason = why;
       if (service.life.is_down()) {
         // Nothing to lose: a service in backoff is tried at once, with its new unit.
+        act(service, [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
         service.life.reset_failed();
-        mark_stop(service, {StopCause::restart, why});
       } else if (wants_running(service)) {
         service.restart_intent = RestartIntent{"restarted: " + why, true, false};
       } else {
@@ -389,6 +407,12 @@ void Reconciler::State::set_pin(std::optional<Pin> pin) {
   emit(SetMarker{Marker::pinned, durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
   emit(Announce{"", durable.pin ? "pinned" : "unpinned", "", "", durable.pin ? durable.pin->reason : "",
                 durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
+}
+
+void Reconciler::State::undo_pin(const std::string& why) {
+  set_pin(std::exchange(pin_before, std::nullopt));
+  is_pin_tried = true;
+  for (const WaitingSync& sync : std::exchange(syncs, {})) refuse(sync.request, "cannot roll back: " + why);
 }
 
 void Reconciler::State::lift_pin(std::string why) {

@@ -14,6 +14,10 @@ void Reconciler::State::touch(Service& service) {
   queue.push_back(service.id);
 }
 
+void Reconciler::State::touch_all() {
+  for (const auto& [name, id] : table.by_name()) touch(*table.at(id));
+}
+
 void Reconciler::State::touch_neighbours(Service& service) {
   for (const Edge& edge : service.out) touch(*table.at(edge.other));
   for (const Edge& edge : service.in) touch(*table.at(edge.other));
@@ -280,6 +284,7 @@ void Reconciler::State::retire(Service& service) {
     emit(Announce{service.name, "removed", "", "", "", current ? std::optional(current->id) : std::nullopt});
   }
   service.life = Lifecycle(service.id);
+  unknown_units.erase(service.id);
   after_change(service);
 }
 

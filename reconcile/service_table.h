@@ -93,8 +93,7 @@ struct Service {
   std::optional<Wave> wave;      // unsettled part of the commit being applied
   Wait wait = Wait::none;
   bool is_pulled_in = false;     // started because another one requires or wants it
-  bool is_unit_unknown = false;  // adopted, but started from a unit that was not found (again)
-  std::uint64_t adopted_fingerprint = 0;
+  std::uint64_t adopted_fingerprint = 0;  // of the unit that an earlier agent started it with
   bool is_queued = false;
 
   // Bookkeeping of what was counted and told last.

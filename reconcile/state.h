@@ -59,6 +59,7 @@ struct Reconciler::State {
 
   // --- scheduling ---
   void touch(Service& service);             // look at it again in this step
+  void touch_all();
   void touch_neighbours(Service& service);  // and at all that it may concern
   void evaluate(Service& service);
   void evaluate_up(Service& service);
@@ -99,6 +100,7 @@ struct Reconciler::State {
   void begin_rollout();
   void adopt_all();
   void adopt_one(Service& service, const AdoptedService& record);
+  void replace_unknown_units();
   void apply_change(Service& service, UnitPtr unit);
   void apply_difference(Service& service);
   void check_rollout();
@@ -107,6 +109,8 @@ struct Reconciler::State {
   HistoryEntry* history_of_current();  // to be changed; null when there is none
   std::string bad_services() const;
   void lift_pin(std::string why);
+  // A rollback that cannot be: the pin is what it was before.
+  void undo_pin(const std::string& why);
   void set_pin(std::optional<Pin> pin);
   void record(HistoryEntry entry);
 
@@ -161,6 +165,7 @@ struct Reconciler::State {
   std::optional<ObjectId> tip;
   std::string tip_error;
   std::map<std::string, AdoptedService, std::less<>> adopted;  // until the first commit is there
+  std::set<ServiceId> unknown_units;  // adopted, but started from a unit that was not found (again)
   bool is_booting = true;                // the applied commit is loaded first, to know what runs
   std::optional<ObjectId> loading;       // LoadCommit under way
   std::optional<CommitInfo> loaded;      // what `staged` leads to
