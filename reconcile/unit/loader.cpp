@@ -40,11 +40,13 @@ class FileLoader : public SyntaxVisitor {
  private:
   void not_in_table(const Assignment& assignment, Reader& reader) {
     const std::string_view key = assignment.key;
-    if (assignment.value.empty() && assignment.section == "Unit") {
-      if (key.starts_with("Condition")) reset_conditions(draft_.unit, false);
-      if (key.starts_with("Assert")) reset_conditions(draft_.unit, true);
+    const DirectiveFate fate = fate_of(assignment.section, key);
+    const bool is_assert = key.starts_with("Assert");
+    const bool is_condition = assignment.section == "Unit" && (is_assert || key.starts_with("Condition"));
+    if (is_condition && assignment.value.empty() && fate != DirectiveFate::unknown) {
+      return reset_conditions(draft_.unit, is_assert);
     }
-    switch (fate_of(assignment.section, key)) {
+    switch (fate) {
       case DirectiveFate::acted_on:
       case DirectiveFate::no_effect: return;
       case DirectiveFate::not_acted_on: return reader.warning(assignment.key + "= has no effect: GitProc does not act on it");

@@ -66,7 +66,7 @@ struct ExecCommand {
   bool ignores_failure = false;        // "-"
   bool expands_environment = true;     // not ":"
   bool is_privileged = false;          // "+": no User=, Group=, limits of privilege
-  bool keeps_user = false;             // "!" and "!!": without User=, Group=, SupplementaryGroups=
+  bool keeps_user = false;             // "!": without User=, Group=, SupplementaryGroups=
 
   bool operator==(const ExecCommand&) const = default;
 };
