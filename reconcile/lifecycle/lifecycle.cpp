@@ -169,7 +169,7 @@ void Lifecycle::reset_failed() {
 // --- what happens ---
 
 void Lifecycle::on(const Spawned& event, LifecycleContext& context) {
-  if (event.spawn != pending_spawn_) {
+  if (pending_spawn_ == SpawnId{} || event.spawn != pending_spawn_) {
     bool is_ours = event.pid == main_pid_ || event.pid == control_pid_;
     bool may_kill = unit_ && unit_->kill->mode != KillMode::none;
     // It took so long that nobody waits for it any more: it must not run beside what came after it.
@@ -186,9 +186,7 @@ void Lifecycle::on(const Spawned& event, LifecycleContext& context) {
   } else {
     control_pid_ = event.pid;
   }
-  bool is_being_killed = phase_ == Phase::stop_watchdog || phase_ == Phase::stop_sigterm ||
-                         phase_ == Phase::stop_sigkill || phase_ >= Phase::final_sigterm;
-  if (is_being_killed) {
+  if (is_killing()) {
     send_kill(context);
     return advance_kill(context);
   }
@@ -209,8 +207,9 @@ void Lifecycle::on(const Spawned& event, LifecycleContext& context) {
 }
 
 void Lifecycle::on(const SpawnFailed& event, LifecycleContext& context) {
-  if (event.spawn != pending_spawn_) return;
+  if (pending_spawn_ == SpawnId{} || event.spawn != pending_spawn_) return;
   pending_spawn_ = {};
+  if (is_killing()) send_kill(context);  // an Emptied that came meanwhile was not believed
   if (event.exit_code == 0) {
     bool is_reload = !is_pending_main_ && command_phase_ == ExecPhase::reload;
     if (!is_reload) note(ServiceResult::resources, event.message);

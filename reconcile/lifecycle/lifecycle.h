@@ -198,6 +198,7 @@ class Lifecycle {
   void enter_kill(Phase phase, KillReason reason, LifecycleContext& context);
   void send_kill(LifecycleContext& context);
   void advance_kill(LifecycleContext& context);
+  bool is_killing() const { return is_stopping() && phase_ != Phase::stop && phase_ != Phase::stop_post; }
   void end_by_mode(TimeoutFailureMode mode, LifecycleContext& context);
   void finish(bool may_restart, LifecycleContext& context);
   void skip(bool is_assert, std::string_view unmet, LifecycleContext& context);
