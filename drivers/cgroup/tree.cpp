@@ -98,14 +98,23 @@ Result<CgroupTree> CgroupTree::open(const std::string& mount, const std::string&
   return tree;
 }
 
-Result<UniqueFd> CgroupTree::enter(const std::string& service) {
+Result<CgroupTree::Entrance> CgroupTree::enter(const std::string& service) {
   std::string name = escape_cgroup_name(service);
+  Entrance entrance;
+  if (!unharmed_.contains(service)) entrance.joins_after_birth = !remove(service);
   Result<UniqueFd> group = open_group(directory_.get(), name);
-  if (group || group.error().code != ErrorCode::not_found) return group;
-  if (::mkdirat(directory_.get(), name.c_str(), group_mode) != 0 && errno != EEXIST) {
-    return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
+  if (!group && group.error().code == ErrorCode::not_found) {
+    if (::mkdirat(directory_.get(), name.c_str(), group_mode) != 0) {
+      return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
+    }
+    entrance.is_new = true;
+    entrance.joins_after_birth = false;
+    unharmed_.insert(service);
+    group = open_group(directory_.get(), name);
   }
-  return open_group(directory_.get(), name);
+  if (!group) return std::unexpected(group.error());
+  entrance.group = std::move(*group);
+  return entrance;
 }
 
 bool CgroupTree::is_populated(const std::string& service) const {
@@ -127,10 +136,11 @@ std::vector<Pid> CgroupTree::processes(const std::string& service) const {
   return pids;
 }
 
-bool CgroupTree::kill_all(const std::string& service) const {
+bool CgroupTree::kill_all(const std::string& service) {
   Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service));
   if (!group) return true;
   Result<UniqueFd> file = open_file_at(group->get(), "cgroup.kill", O_WRONLY);
+  unharmed_.erase(service);
   return file && write_all(file->get(), "1") == 0;
 }
 
@@ -141,12 +151,15 @@ std::optional<std::uint64_t> CgroupTree::oom_kills(const std::string& service) c
   return text ? keyed_value(*text, "oom_kill") : std::nullopt;
 }
 
-Result<void> CgroupTree::remove(const std::string& service) const {
+Result<void> CgroupTree::remove(const std::string& service) {
   std::string name = escape_cgroup_name(service);
-  if (::unlinkat(directory_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-  if (Result<UniqueFd> group = open_group(directory_.get(), name)) remove_subgroups(group->get(), 0);
-  if (::unlinkat(directory_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-  return fail_with_errno("cannot remove cgroup '" + path_of(service) + "'");
+  auto is_gone = [&] { return ::unlinkat(directory_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT; };
+  if (!is_gone()) {
+    if (Result<UniqueFd> group = open_group(directory_.get(), name)) remove_subgroups(group->get(), 0);
+    if (!is_gone()) return fail_with_errno("cannot remove cgroup '" + path_of(service) + "'");
+  }
+  unharmed_.erase(service);
+  return {};
 }
 
 std::string CgroupTree::path_of(const std::string& service) const {

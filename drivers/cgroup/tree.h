@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "drivers/base/unique_fd.h"
@@ -23,8 +24,18 @@ class CgroupTree {
   // unprivileged user without delegation.
   static Result<CgroupTree> open(const std::string& mount, const std::string& parent);
 
-  // The group's directory, made where it is missing: for CLONE_INTO_CGROUP and the functions below.
-  Result<UniqueFd> enter(const std::string& service);
+  // The group for a new process, made where it is missing.
+  //
+  // Once cgroup.kill was used on a group, kernels up to at least 6.18 kill at birth whatever is cloned into it from
+  // outside (the child is given the kill count of its parent's group). So a group that was killed, or is an
+  // earlier agent's, is made anew when it is empty, without any limits that were written to it; when it is
+  // not, a process has to join it after its birth.
+  struct Entrance {
+    UniqueFd group;  // the directory
+    bool is_new = false;
+    bool joins_after_birth = false;
+  };
+  Result<Entrance> enter(const std::string& service);
 
   // Whether any process lives in the group or below it. A group that does not exist is empty.
   bool is_populated(const std::string& service) const;
@@ -39,13 +50,13 @@ class CgroupTree {
 
   // SIGKILL to all at once, forks under way included (cgroup.kill). False where the kernel (before 5.14) has no
   // such file; the caller then kills one by one.
-  bool kill_all(const std::string& service) const;
+  bool kill_all(const std::string& service);
 
   // How often the kernel's OOM killer struck in the group; nullopt where memory is not accounted for in it.
   std::optional<std::uint64_t> oom_kills(const std::string& service) const;
 
   // Removes the group and those below it. Error: busy while a process is in it.
-  Result<void> remove(const std::string& service) const;
+  Result<void> remove(const std::string& service);
 
   // "/gitproc/web": as in /proc/PID/cgroup, where the tree's root is also the namespace's.
   std::string path_of(const std::string& service) const;
@@ -58,6 +69,7 @@ class CgroupTree {
   std::string mount_;
   std::string parent_;  // "/gitproc"
   UniqueFd directory_;
+  std::unordered_set<std::string> unharmed_;  // groups that were made here and never killed
 };
 
 }  // namespace gitproc

@@ -166,7 +166,7 @@ int exit_code_of(ChildStage stage) {
 }
 
 GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
-  if (plan->is_plain && plan->cgroup_fd >= 0) join_cgroup(plan);
+  if (plan->cgroup_fd >= 0) join_cgroup(plan);
   reset_signals(plan);
   close_descriptors(plan);
   if (call(SYS_setsid) < 0) give_up(plan, ChildStage::session, errno);

@@ -56,7 +56,7 @@ struct ChildPlan {
   std::size_t record_length;
 
   bool is_plain;  // cloned by an old kernel: see spawner.h
-  int cgroup_fd;  // to join by hand when is_plain; -1: none
+  int cgroup_fd;  // to join here, where the clone could not do it; -1: none
 
   ChildStream input, output, error;
   const ChildLimit* limits;

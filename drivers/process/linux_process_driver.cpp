@@ -124,7 +124,7 @@ SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
 std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command) {
   const Unit& unit = *command.unit;
   const ExecContext& exec = *unit.exec;
-  begin(command.service, unit.name, command.invocation, false);
+  Service& state = begin(command.service, unit.name, command.invocation, false);
   // A journal that cannot be compacted goes on growing; a full disk is noticed by the child that writes to it.
   (void)journal_.compact_if_large();
 
@@ -147,13 +147,15 @@ std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& comman
   bool is_already = spec.account && ::geteuid() != 0 && spec.account->uid == ::geteuid() && spec.account->gid == ::getegid();
   if (is_already && exec.supplementary_groups.empty()) spec.account.reset();
 
-  UniqueFd cgroup;
+  CgroupTree::Entrance cgroup;
   if (cgroups_) {
-    Result<UniqueFd> entered = cgroups_->enter(unit.name);
+    Result<CgroupTree::Entrance> entered = cgroups_->enter(unit.name);
     if (!entered) return std::unexpected(SpawnFault{cgroup_exit_code, entered.error().message});
     cgroup = std::move(*entered);
+    if (cgroup.is_new) state.oom_kills = 0;
   }
-  return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), cgroup.get());
+  return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command),
+                        {.fd = cgroup.group.get(), .joins_after_birth = cgroup.joins_after_birth});
 }
 
 Result<void> LinuxProcessDriver::record(const RunRecord& record) {

@@ -151,7 +151,7 @@ struct Spawner::Prepared {
   std::string watchdog_pid;
   std::string oom_score_adjust;
   std::vector<ChildLimit> limits;
-  int cgroup_fd = -1;
+  Cgroup cgroup;
   // The kernel sets it to 0 and wakes its waiters when the child lets go of this memory, by execve or by exit.
   std::uint32_t is_sharing_memory = 1;
 };
@@ -176,9 +176,10 @@ long Spawner::clone_child(Prepared& prepared) {
     arguments.exit_signal = SIGCHLD;
     arguments.stack = reinterpret_cast<std::uintptr_t>(stack);
     arguments.stack_size = stack_bytes;
-    if (prepared.cgroup_fd >= 0) {
+    prepared.plan.cgroup_fd = prepared.cgroup.joins_after_birth ? prepared.cgroup.fd : -1;
+    if (prepared.cgroup.fd >= 0 && !prepared.cgroup.joins_after_birth) {
       arguments.flags |= CLONE_INTO_CGROUP;
-      arguments.cgroup = static_cast<std::uint64_t>(prepared.cgroup_fd);
+      arguments.cgroup = static_cast<std::uint64_t>(prepared.cgroup.fd);
     }
     long result = clone3_onto_stack(arguments, &prepared.plan);
     if (result > 0 || !lacks_clone3(-result)) return result;
@@ -186,6 +187,7 @@ long Spawner::clone_child(Prepared& prepared) {
     close_inherited_on_exec();
   }
   prepared.plan.is_plain = true;
+  prepared.plan.cgroup_fd = prepared.cgroup.fd;
   int pid = ::clone(run_child_plainly, stack + stack_bytes, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, &prepared.plan, nullptr,
                     nullptr, &prepared.is_sharing_memory);
   return pid < 0 ? -errno : pid;
@@ -204,12 +206,12 @@ std::optional<SpawnFault> Spawner::wait_until_executed(Prepared& prepared, Pid p
 }
 
 std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line,
-                                              int cgroup_fd) {
+                                              Cgroup cgroup) {
   Prepared prepared;
   Result<std::string> executable = find_executable(spec.path);
   if (!executable) return std::unexpected(SpawnFault{exit_code_of(ChildStage::exec), executable.error().message});
   prepared.path = std::move(*executable);
-  prepared.cgroup_fd = cgroup_fd;
+  prepared.cgroup = cgroup;
   prepared.record.reserve(spawn_line.size() + max_record_tail_bytes);
   prepared.record = spawn_line;
   prepared.record.resize(spawn_line.size() + max_record_tail_bytes);
@@ -244,7 +246,6 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   plan.journal_fd = journal_fd;
   plan.record = prepared.record.data();
   plan.record_length = spawn_line.size();
-  plan.cgroup_fd = cgroup_fd;
   plan.input = stream_of(spec.input);
   plan.output = stream_of(spec.output);
   plan.error = stream_of(spec.error);
@@ -285,7 +286,7 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   if (result < 0) {
     int error_number = static_cast<int>(-result);
     // These are about the cgroup that it should have been born in; all others are a lack of resources.
-    bool is_cgroup = cgroup_fd >= 0 && (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
+    bool is_cgroup = cgroup.fd >= 0 && (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
                                         error_number == EOPNOTSUPP || error_number == EBADF);
     return std::unexpected(SpawnFault{.exit_code = is_cgroup ? exit_code_of(ChildStage::cgroup) : 0,
                                       .message = system_error("cannot make a process", error_number).message});

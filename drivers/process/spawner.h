@@ -42,10 +42,15 @@ class Spawner {
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
 
-  // `journal_fd` and `spawn_line`: see RunJournal. `cgroup_fd`: the cgroup to be born in, -1 for the agent's own.
+  // Where a process goes: born in the cgroup (-1: the agent's own), or, as CgroupTree::enter may say, moved there.
+  struct Cgroup {
+    int fd = -1;
+    bool joins_after_birth = false;
+  };
+  // `journal_fd` and `spawn_line`: see RunJournal.
   // The process is a child of the caller, leads a session, and must be reaped by the caller; after a
   // fault nothing is left of it.
-  std::expected<Pid, SpawnFault> spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line, int cgroup_fd);
+  std::expected<Pid, SpawnFault> spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line, Cgroup cgroup);
 
  private:
   struct Prepared;

@@ -1,0 +1,484 @@
+// The driver against the real kernel: every story is told with cgroups and without.
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <functional>
+
+#include "drivers/base/atomic_file.h"
+#include "drivers/base/system_call.h"
+#include "drivers/base/temporary_directory.h"
+#include "drivers/cgroup/layout.h"
+#include "drivers/process/linux_process_driver.h"
+#include "drivers/process/proc_files.h"
+#include "testing/catch.h"
+
+namespace gitproc {
+namespace {
+
+constexpr ServiceId web{1};
+constexpr auto deadline = std::chrono::seconds(20);
+
+std::optional<std::string> usable_mount() {
+  Result<std::string> mounts = read_file("/proc/self/mountinfo", 1 << 20);
+  std::optional<std::string> mount = mounts ? find_cgroup2_mount(*mounts) : std::nullopt;
+  return mount && ::access(mount->c_str(), W_OK) == 0 ? mount : std::nullopt;
+}
+
+class Machine {
+ public:
+  explicit Machine(bool with_cgroups) : with_cgroups_(with_cgroups) {
+    ::chmod(directory.path().c_str(), 0755);
+    start_agent();
+  }
+  ~Machine() {
+    driver.reset();
+    if (with_cgroups_) ::rmdir((*usable_mount() + "/" + parent()).c_str());
+  }
+
+  // As if the agent had been killed and started again.
+  void start_agent() {
+    driver.reset();
+    LinuxProcessDriver::Options options;
+    options.run_directory = directory.path();
+    options.boot_id = "boot";
+    options.facts.log_directory = directory.path();
+    options.facts.runtime_directory = directory / "run";
+    options.facts.tree = "/tree";
+    if (with_cgroups_) {
+      Result<CgroupTree> tree = CgroupTree::open(*usable_mount(), parent());
+      REQUIRE(tree);
+      options.cgroups = std::move(*tree);
+    }
+    Result<std::unique_ptr<LinuxProcessDriver>> opened = LinuxProcessDriver::open(std::move(options));
+    REQUIRE(opened);
+    driver = std::move(*opened);
+  }
+
+  SpawnOutcome spawn(UnitPtr unit, ExecPhase phase = ExecPhase::start) {
+    Spawn command{.service = web, .spawn = SpawnId{++spawns_}, .unit = std::move(unit), .phase = phase};
+    command.invocation.bytes[0] = 7;
+    command.invocation.bytes[15] = static_cast<std::uint8_t>(with_cgroups_);
+    return driver->spawn(command);
+  }
+  Pid spawn_pid(UnitPtr unit) {
+    SpawnOutcome outcome = spawn(std::move(unit));
+    if (const auto* failed = std::get_if<SpawnFailed>(&outcome)) FAIL("not spawned: " << failed->message);
+    return std::get<Spawned>(outcome).pid;
+  }
+
+  // The next event of that type; events of other types that come before it are kept.
+  template <typename Wanted>
+  Wanted wait_for() {
+    auto end = std::chrono::steady_clock::now() + deadline;
+    for (;;) {
+      for (auto i = events.begin(); i != events.end(); ++i) {
+        if (auto* wanted = std::get_if<Wanted>(&*i)) {
+          Wanted found = std::move(*wanted);
+          events.erase(i);
+          return found;
+        }
+      }
+      if (std::chrono::steady_clock::now() > end) FAIL("no such event in time; " << events.size() << " others");
+      wait_for_any();
+    }
+  }
+  void wait_until(const std::function<bool()>& condition) {
+    auto end = std::chrono::steady_clock::now() + deadline;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > end) FAIL("the condition did not come true in time");
+      pollfd descriptor{.fd = driver->fd(), .events = POLLIN, .revents = 0};
+      ::poll(&descriptor, 1, 5);
+      if (descriptor.revents != 0) wait_for_any();
+    }
+  }
+  void wait_for_any() {
+    pollfd descriptor{.fd = driver->fd(), .events = POLLIN, .revents = 0};
+    ::poll(&descriptor, 1, 100);
+    for (Event& event : driver->drain()) events.push_back(std::move(event));
+  }
+  std::string text_of(const std::string& name) { return read_file(directory / name, 1 << 20).value_or(""); }
+
+  void kill_all(const UnitPtr& unit, Pid main_pid) {
+    driver->kill({.service = web, .unit = unit, .main_pid = main_pid, .whole_group = true, .signal = SIGKILL, .awaits_empty = true});
+    wait_for<Emptied>();
+  }
+
+  TemporaryDirectory directory;
+  std::unique_ptr<LinuxProcessDriver> driver;
+  std::vector<Event> events;
+
+ private:
+  std::string parent() const { return "gitproc-test-" + std::to_string(::getpid()); }
+  bool with_cgroups_;
+  std::uint64_t spawns_ = 0;
+};
+
+Unit shell(const std::string& script) {
+  Unit unit;
+  unit.name = "web";
+  unit.start.push_back({.path = "/bin/sh", .arguments = {"sh", "-c", script}, .expands_environment = false});
+  return unit;
+}
+UnitPtr shared(Unit unit) { return std::make_shared<const Unit>(std::move(unit)); }
+
+#define IN_BOTH_WAYS(machine)                                                     \
+  bool with_cgroups = GENERATE(false, true);                                      \
+  if (with_cgroups && !usable_mount()) GITPROC_SKIP("no cgroup v2 tree that may be written to"); \
+  CAPTURE(with_cgroups);                                                          \
+  Machine machine(with_cgroups)
+
+TEST_CASE("a process runs in a session of its own with nothing but its streams, and its exit is told") {
+  IN_BOTH_WAYS(machine);
+  int leaked = ::open("/dev/null", O_RDONLY);  // not close-on-exec, as a careless library's
+  auto unit = shared(shell("echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' '; umask; pwd; ps -o sid= -p $$; grep Sig /proc/self/status; exit 3"));
+  Pid pid = machine.spawn_pid(unit);
+  ProcessExited exited = machine.wait_for<ProcessExited>();
+  CHECK(exited.pid == pid);
+  CHECK(exited.status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 3});
+  std::string log = machine.text_of("web.log");
+  CAPTURE(log);
+  CHECK(log.starts_with("out\nerr\n0 1 2 3 0022\n/\n"));  // 3 is that of ls itself
+  CHECK(log.find(std::to_string(pid) + "\n") != std::string::npos);
+  CHECK(log.find("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\n") != std::string::npos);  // SIGPIPE
+  struct stat status {};
+  REQUIRE(::stat((machine.directory / "web.log").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0640);
+  ::close(leaked);
+}
+
+TEST_CASE("what fails before execve is told with systemd's exit code, and leaves no process") {
+  IN_BOTH_WAYS(machine);
+  auto expect = [&](Unit unit, int code, const std::string& message) {
+    SpawnOutcome outcome = machine.spawn(shared(std::move(unit)));
+    const auto* failed = std::get_if<SpawnFailed>(&outcome);
+    REQUIRE(failed);
+    CHECK(failed->exit_code == code);
+    CHECK(failed->message == message);
+  };
+  Unit unit = shell("true");
+  unit.start[0].path = "/no/such/file";
+  expect(unit, 203, "cannot execute '/no/such/file': no such file or directory");
+  unit.start[0].path = "no-such-program";
+  expect(unit, 203, "cannot execute 'no-such-program': no such file or directory");
+  unit = shell("true");
+  unit.exec.edit().working_directory.path = "/no/such/directory";
+  expect(unit, 200, "cannot change to directory '/no/such/directory': no such file or directory");
+  unit.exec.edit().working_directory.is_optional = true;
+  CHECK(std::holds_alternative<Spawned>(machine.spawn(shared(unit))));
+  machine.wait_for<ProcessExited>();
+  unit = shell("true");
+  unit.exec.edit().standard_output = {.kind = OutputKind::append, .path = "/no/such/directory/x"};
+  expect(unit, 209, "cannot open standard output '/no/such/directory/x': no such file or directory");
+  unit = shell("true");
+  unit.exec.edit().user = "nobody-of-that-name";
+  expect(unit, 217, "cannot find user 'nobody-of-that-name'");
+  unit.exec.edit().user = "0";
+  unit.exec.edit().group = "nobody-of-that-name";
+  expect(unit, 216, "cannot find group 'nobody-of-that-name'");
+  unit = shell("true");
+  unit.exec.edit().environment_files = {{.path = "/no/such/file"}};
+  expect(unit, 0, "cannot open '/no/such/file': no such file or directory");
+  CHECK(children_of(::getpid()).empty());
+}
+
+TEST_CASE("a process whose record cannot be written is not run") {
+  Machine machine(false);
+  // What the journal's descriptor will be: the lowest above the streams that the driver opened first.
+  std::string journal = machine.directory / "runs.journal";
+  int journal_fd = -1;
+  for (int fd = 3; fd < 64; ++fd) {
+    std::string target(4096, '\0');
+    ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target.data(), target.size());
+    if (length > 0 && target.substr(0, static_cast<std::size_t>(length)) == journal) journal_fd = fd;
+  }
+  REQUIRE(journal_fd >= 3);
+  UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  REQUIRE(::dup3(full.get(), journal_fd, O_CLOEXEC) >= 0);
+  SpawnOutcome outcome = machine.spawn(shared(shell("touch " + machine.directory / "ran")));
+  const auto* failed = std::get_if<SpawnFailed>(&outcome);
+  REQUIRE(failed);
+  CHECK(failed->exit_code == 0);
+  CHECK(failed->message == "cannot write the run journal: no space left on device");
+  CHECK(::access((machine.directory / "ran").c_str(), F_OK) != 0);
+}
+
+TEST_CASE("credentials, limits and scores are set before the program runs") {
+  if (::geteuid() != 0) GITPROC_SKIP("needs root");
+  Machine machine(false);
+  Unit unit = shell("id -u; id -g; ulimit -n; ulimit -Hn; nice; cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; umask; "
+                    "echo $WATCHDOG_PID $$");
+  unit.exec.edit().user = "nobody";
+  unit.exec.edit().group = "7";
+  unit.exec.edit().limits = {{ResourceKind::nofile, 333, 444}};
+  unit.exec.edit().nice = 5;
+  unit.exec.edit().oom_score_adjust = 100;
+  unit.exec.edit().no_new_privileges = true;
+  unit.exec.edit().umask = 0077;
+  unit.exec.edit().directories = {{.kind = DirectoryKind::runtime, .path = "web/deep", .mode = 0750}};
+  unit.timeouts.edit().watchdog = std::chrono::seconds(1);
+  UnitPtr made = shared(unit);
+  Pid pid = machine.spawn_pid(made);
+  CHECK(machine.wait_for<ProcessExited>().status == ExitStatus{});
+  std::string nobody = std::to_string(::getpwnam("nobody")->pw_uid);
+  CHECK(machine.text_of("web.log") == nobody + "\n7\n333\n444\n5\n100\nNoNewPrivs:\t1\n0077\n" + std::to_string(pid) + " " +
+                                          std::to_string(pid) + "\n");
+  struct stat status {};
+  std::string deep = machine.directory / "run/web/deep";
+  REQUIRE(::stat(deep.c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0750);
+  CHECK(std::to_string(status.st_uid) == nobody);
+  REQUIRE(replace_file(deep + "/file", "x", 0600));
+  REQUIRE(::symlink("/etc", (deep + "/link").c_str()) == 0);
+  machine.driver->clean_up({.service = web, .unit = made});
+  CHECK(::access(deep.c_str(), F_OK) != 0);
+  CHECK(::access("/etc/passwd", F_OK) == 0);
+}
+
+TEST_CASE("a managed directory is not made through a symbolic link") {
+  Machine machine(false);
+  REQUIRE(make_directories(machine.directory / "run", 0755));
+  REQUIRE(::symlink("/etc", (machine.directory / "run/web").c_str()) == 0);
+  Unit unit = shell("true");
+  unit.exec.edit().directories = {{.kind = DirectoryKind::runtime, .path = "web/x"}};
+  SpawnOutcome outcome = machine.spawn(shared(unit));
+  REQUIRE(std::holds_alternative<SpawnFailed>(outcome));
+  CHECK(std::get<SpawnFailed>(outcome).exit_code == 233);
+  CHECK(::access("/etc/x", F_OK) != 0);
+}
+
+TEST_CASE("a kill of the group reaches children that left their session, and is over when all are gone") {
+  IN_BOTH_WAYS(machine);
+  auto unit = shared(shell("setsid sh -c 'sleep 1000 & sleep 1000' & (setsid sleep 1000 &) ; trap '' TERM; echo up; sleep 1000; sleep 1000"));
+  Pid pid = machine.spawn_pid(unit);
+  machine.wait_until([&] { return machine.text_of("web.log") == "up\n"; });
+  int signal = GENERATE(SIGKILL, SIGTERM);
+  machine.driver->kill({.service = web, .unit = unit, .main_pid = pid, .whole_group = true, .signal = signal, .awaits_empty = true});
+  if (signal == SIGTERM) {
+    // The shell goes on with its second sleep.
+    machine.driver->kill({.service = web, .unit = unit, .main_pid = pid, .whole_group = true, .signal = SIGKILL, .awaits_empty = true});
+  }
+  CHECK(machine.wait_for<ProcessExited>().status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL});
+  machine.wait_for<Emptied>();
+  machine.wait_until([&] { return children_of(::getpid()).empty(); });
+  machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
+}
+
+TEST_CASE("without anything left, emptiness is told at once; a lone main process is not the group") {
+  IN_BOTH_WAYS(machine);
+  auto unit = shared(shell("sleep 1000 & wait"));
+  machine.driver->kill({.service = web, .unit = unit, .awaits_empty = true});
+  machine.wait_for<Emptied>();
+  Pid pid = machine.spawn_pid(unit);
+  machine.wait_until([&] { return children_of(pid).size() == 1; });
+  machine.driver->kill({.service = web, .unit = unit, .main_pid = pid, .signal = SIGTERM, .awaits_empty = true});
+  CHECK(machine.wait_for<ProcessExited>().pid == pid);
+  machine.wait_for_any();
+  CHECK(machine.events.empty());  // the sleep is still there
+  machine.kill_all(unit, 0);
+  machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
+}
+
+TEST_CASE("the main process of a forking service is found by its PID file, which cannot name another's process") {
+  IN_BOTH_WAYS(machine);
+  std::string pid_file = machine.directory / "run/sub/web.pid";
+  std::string ready = machine.directory / "go";
+  Unit unit = shell("(while ! [ -e " + ready + " ]; do sleep 0.01; done; exec sleep 1000) & echo $! > " + machine.directory / "daemon");
+  unit.type = ServiceType::forking;
+  unit.pid_file = pid_file;
+  UnitPtr made = shared(unit);
+  machine.spawn_pid(made);
+  machine.wait_for<ProcessExited>();
+  machine.driver->await_main_pid({.service = web, .unit = made});
+  REQUIRE(make_directories(machine.directory / "run/sub", 0755));
+  REQUIRE(replace_file(pid_file, std::to_string(::getpid()) + "\n", 0644));
+  machine.wait_for_any();
+  CHECK(machine.events.empty());
+  std::string daemon = machine.text_of("daemon");
+  REQUIRE(replace_file(pid_file, daemon, 0644));
+  MainPidFound found = machine.wait_for<MainPidFound>();
+  CHECK(std::to_string(found.pid) + "\n" == daemon);
+  CHECK_FALSE(found.is_empty);
+  machine.kill_all(made, found.pid);
+  CHECK(machine.wait_for<ProcessExited>().pid == found.pid);
+  machine.driver->clean_up({.service = web, .unit = made, .is_removed = true});
+  CHECK(::access(pid_file.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("without a PID file the main process is the only one left, or nobody knows") {
+  IN_BOTH_WAYS(machine);
+  auto await = [&](const std::string& script) -> std::string {
+    Unit unit = shell(script);
+    unit.type = ServiceType::forking;
+    UnitPtr made = shared(unit);
+    machine.spawn_pid(made);
+    machine.wait_for<ProcessExited>();
+    machine.driver->await_main_pid({.service = web, .unit = made});
+    MainPidFound found = machine.wait_for<MainPidFound>();
+    machine.kill_all(made, found.pid);
+    machine.events.clear();
+    return found.is_empty ? "nothing" : found.pid != 0 ? "one" : "unknown";
+  };
+  CHECK(await("sleep 1000 &") == "one");
+  CHECK(await("sleep 1000 & sleep 1000 &") == "unknown");
+  CHECK(await("true") == "nothing");
+  machine.driver->clean_up({.service = web, .unit = shared(shell("true")), .is_removed = true});
+}
+
+TEST_CASE("a service that was killed starts again, also while something of it is left") {
+  IN_BOTH_WAYS(machine);
+  auto unit = shared(shell("echo up; sleep 1000"));
+  for (int i = 0; i < 3; ++i) {
+    Pid pid = machine.spawn_pid(unit);
+    machine.wait_until([&] { return machine.text_of("web.log").size() == 3u * static_cast<unsigned>(i + 1); });
+    machine.kill_all(unit, pid);
+    CHECK(machine.wait_for<ProcessExited>().pid == pid);
+  }
+  // An agent that was started again does not know whether the group was killed before.
+  Pid pid = machine.spawn_pid(unit);
+  machine.wait_until([&] { return machine.text_of("web.log").size() == 12; });
+  machine.start_agent();
+  AdoptedService adopted = machine.driver->take_adopted().at(0);
+  machine.driver->adopt(web, adopted);
+  SpawnOutcome outcome = machine.spawn(shared(shell("exit 6")), ExecPhase::start);
+  REQUIRE(std::holds_alternative<Spawned>(outcome));
+  CHECK(machine.wait_for<ProcessExited>().status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 6});
+  machine.kill_all(unit, pid);
+  machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
+}
+
+TEST_CASE("notify messages are matched to the service of their sender") {
+  if (::access("/usr/bin/systemd-notify", X_OK) != 0 && ::access("/usr/bin/python3", X_OK) != 0) GITPROC_SKIP("neither systemd-notify nor python3");
+  IN_BOTH_WAYS(machine);
+  Unit unit = shell("python3 -c \"import socket,os; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
+                    "s.sendto(b'READY=1\\nSTATUS=up\\nMAINPID=1', os.environ['NOTIFY_SOCKET'])\"; exit 0");
+  unit.notify_access = NotifyAccess::all;
+  Pid pid = machine.spawn_pid(shared(unit));
+  Notified message = machine.wait_for<Notified>();
+  CHECK(message.service == web);
+  CHECK(message.sender != pid);
+  CHECK(message.is_ready);
+  CHECK(message.status == "up");
+  CHECK(message.main_pid == std::nullopt);  // process 1 is none of its own
+  machine.wait_for<ProcessExited>();
+}
+
+TEST_CASE("services of an agent that is gone are adopted, and their ends are still seen") {
+  IN_BOTH_WAYS(machine);
+  auto unit = shared(shell("sleep 1000 & while :; do sleep 0.01; [ -e " + machine.directory / "end" + " ] && exit 4; done"));
+  // The service's parent must be somebody else: the agent that dies.
+  pid_t agent = ::fork();
+  if (agent == 0) {
+    Pid pid = std::get<Spawned>(machine.spawn(unit)).pid;
+    (void)machine.driver->record({.service = web, .name = "web", .kind = RunRecord::Kind::started, .main_pid = pid});
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(agent, &status, 0);
+  machine.start_agent();
+  std::vector<AdoptedService> adopted = machine.driver->take_adopted();
+  REQUIRE(adopted.size() == 1);
+  CHECK(adopted[0].name == "web");
+  CHECK(adopted[0].was_started);
+  REQUIRE(adopted[0].main);
+  CHECK(adopted[0].main->is_alive);
+  machine.driver->adopt(web, adopted[0]);
+  REQUIRE(replace_file(machine.directory / "end", "", 0644));
+  ProcessExited exited = machine.wait_for<ProcessExited>();
+  CHECK(exited.pid == adopted[0].main->pid);
+  CHECK(exited.status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 4});
+  machine.kill_all(unit, 0);
+  machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
+}
+
+TEST_CASE("preflight finds what is missing before anything is stopped") {
+  Machine machine(false);
+  auto missing = [&](Unit unit) { return machine.driver->preflight({.service = web, .unit = shared(std::move(unit))}).error; };
+  Unit unit = shell("true");
+  CHECK(missing(unit) == "");
+  unit.start[0].path = "/etc/passwd";
+  CHECK(missing(unit) == "cannot execute '/etc/passwd': permission denied");
+  unit.start[0].path = "nothing-like-this";
+  CHECK(missing(unit) == "cannot execute 'nothing-like-this': no such file or directory");
+  unit = shell("true");
+  unit.exec.edit().user = "nobody-of-that-name";
+  CHECK(missing(unit) == "cannot find user 'nobody-of-that-name'");
+  unit = shell("true");
+  unit.exec.edit().working_directory.path = "/etc/passwd";
+  CHECK(missing(unit) == "cannot change to directory '/etc/passwd': not a directory");
+  unit = shell("true");
+  unit.exec.edit().standard_output = {.kind = OutputKind::file, .path = "/no/such/x"};
+  CHECK(missing(unit) == "cannot open standard output '/no/such/x': no such file or directory");
+}
+
+TEST_CASE("conditions") {
+  Machine machine(false);
+  auto unmet = [&](std::vector<Condition> conditions) {
+    Unit unit = shell("true");
+    unit.conditions.edit() = std::move(conditions);
+    return machine.driver->check_conditions({.service = web, .unit = shared(std::move(unit))}).unmet;
+  };
+  using Kind = ConditionKind;
+  CHECK(unmet({}) == "");
+  CHECK(unmet({{Kind::path_exists, "/etc"}, {Kind::path_is_directory, "/etc"}, {Kind::directory_not_empty, "/etc"},
+               {Kind::file_not_empty, "/etc/passwd"}, {Kind::file_is_executable, "/bin/sh"}, {Kind::path_exists_glob, "/etc/pass*"},
+               {Kind::path_is_mount_point, "/proc"}, {Kind::path_is_read_write, "/tmp"}}) == "");
+  CHECK(unmet({{Kind::path_exists, "/none"}}) == "ConditionPathExists=/none");
+  CHECK(unmet({{.kind = Kind::path_exists, .parameter = "/etc", .is_negated = true}}) == "ConditionPathExists=!/etc");
+  Condition triggering{.kind = Kind::path_exists, .parameter = "/none", .is_triggering = true};
+  CHECK(unmet({triggering}) == "ConditionPathExists=|/none");
+  CHECK(unmet({triggering, {.kind = Kind::path_exists, .parameter = "/etc", .is_triggering = true}}) == "");
+  CHECK(unmet({{.kind = Kind::path_is_symbolic_link, .parameter = "/etc", .is_assert = true}}) == "AssertPathIsSymbolicLink=/etc");
+}
+
+TEST_CASE("an unprivileged agent does all of it without cgroups") {
+  if (::geteuid() != 0) GITPROC_SKIP("needs root to become somebody else");
+  pid_t child = ::fork();
+  if (child == 0) {
+    passwd* nobody = ::getpwnam("nobody");
+    if (::setgid(nobody->pw_gid) != 0 || ::setuid(nobody->pw_uid) != 0) ::_exit(2);
+    int result = 1;
+    {
+      Machine machine(false);
+      Unit unit = shell("(setsid sleep 1000 &); id -un; echo up; sleep 1000");
+      unit.exec.edit().user = "nobody";
+      UnitPtr made = shared(unit);
+      Pid pid = machine.spawn_pid(made);
+      machine.wait_until([&] { return machine.text_of("web.log") == "nobody\nup\n"; });
+      machine.kill_all(made, pid);
+      machine.wait_until([&] { return children_of(::getpid()).empty(); });
+      unit.exec.edit().user = "root";
+      SpawnOutcome outcome = machine.spawn(shared(unit));
+      const auto* failed = std::get_if<SpawnFailed>(&outcome);
+      if (failed != nullptr && failed->exit_code == 216) result = 0;
+    }
+    ::_exit(result);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+}
+
+TEST_CASE("on an old kernel, spawning is done the plain way with the same result") {
+  Spawner spawner({.is_plain = true});
+  TemporaryDirectory directory;
+  UniqueFd journal(::open((directory / "journal").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  ExecSpec spec;
+  spec.path = "/bin/sh";
+  spec.argv = {"sh", "-c", "trap 'exit 5' USR1; kill -USR1 $$; exit 1"};
+  spec.working_directory = "/";
+  auto pid = spawner.spawn(spec, journal.get(), "\nspawn ", {});
+  REQUIRE(pid);
+  int status = 0;
+  REQUIRE(::waitpid(*pid, &status, 0) == *pid);
+  CHECK(WEXITSTATUS(status) == 5);
+  CHECK(read_file(directory / "journal", 1000)->starts_with("\nspawn " + std::to_string(*pid) + " "));
+}
+
+}  // namespace
+}  // namespace gitproc
