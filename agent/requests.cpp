@@ -131,7 +131,7 @@ Json Requests::node_json() {
               {"remote", nullptr},
               {"agent",
                {{"pid", ::getpid()},
-                {"version", gitproc::version},
+                {"version", program_version},
                 {"since", to_rfc3339(daemon_.started_at())},
                 {"rss_bytes", resident_bytes()},
                 {"repo", daemon_.configuration().repo},
@@ -189,7 +189,7 @@ void Requests::events(const Request& request, std::shared_ptr<Reply> reply) {
 }
 
 void Requests::version(const std::shared_ptr<Reply>& reply) {
-  reply->success({{"version", gitproc::version}, {"features", Json::array()}, {"libraries", Json::object()}});
+  reply->success({{"version", program_version}, {"features", Json::array()}, {"libraries", Json::object()}});
 }
 
 // --- services ---

@@ -6,6 +6,6 @@
 namespace gitproc {
 
 // As the project() line of CMakeLists.txt says; a test compares the two.
-inline constexpr std::string_view version = "0.1.0";
+inline constexpr std::string_view program_version = "0.1.0";
 
 }  // namespace gitproc
