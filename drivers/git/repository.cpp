@@ -324,6 +324,7 @@ Result<unsigned> Repository::count_behind(const ObjectId& from, const ObjectId& 
   std::priority_queue<Waiting> waiting;
   std::set<ObjectId> interesting;  // of those waiting, the ones that `from` is not known to have
   unsigned count = 0, walked = 0;
+  git_time_t oldest_counted = INT64_MAX;
 
   auto reach = [&](const ObjectId& id, bool is_in_from) -> Result<void> {
     auto [place, is_new] = reached.try_emplace(id);
@@ -343,13 +344,16 @@ Result<unsigned> Repository::count_behind(const ObjectId& from, const ObjectId& 
 
   if (auto done = reach(from, true); !done) return std::unexpected(done.error());
   if (auto done = reach(to, false); !done) return std::unexpected(done.error());
-  while (!interesting.empty() && count < limit && walked++ < max_walked_commits) {
-    ObjectId id = std::get<1>(waiting.top());
+  // When nothing interesting waits any more, what is as new as the oldest counted one may still paint it.
+  while (!waiting.empty() && (!interesting.empty() || std::get<0>(waiting.top()) >= oldest_counted) &&
+         count < limit && walked++ < max_walked_commits) {
+    auto [time, id] = waiting.top();
     waiting.pop();
     Reached& place = reached.at(id);
     if (!place.is_in_from && interesting.erase(id) == 0) continue;  // seen already
     if (!place.is_in_from) {
       place.is_counted = true;
+      oldest_counted = std::min(oldest_counted, time);
       ++count;
     }
     auto commit = state_->commit(id);
