@@ -26,6 +26,7 @@ namespace gitproc {
 namespace {
 
 constexpr std::string_view temporary_prefix = ".new-";
+constexpr std::string_view discarded_prefix = ".old-";
 constexpr std::string_view boot_file = ".boot";
 constexpr unsigned max_listed_trees = 10'000;
 constexpr mode_t folder_mode = 0755;
@@ -298,9 +299,24 @@ Result<std::vector<ObjectId>> TreeExport::exported_trees() const {
   std::vector<ObjectId> trees;
   for (const ListedEntry& entry : *entries) {
     if (auto tree = ObjectId::parse(entry.name)) trees.push_back(*tree);
-    if (entry.name.starts_with(temporary_prefix)) remove_tree(trees_ + "/" + entry.name);
   }
   return trees;
+}
+
+void TreeExport::remove_discarded() {
+  auto entries = list_folder(trees_, max_listed_trees);
+  if (!entries) return;  // nothing was exported yet, or the next call sees to it
+  for (const ListedEntry& entry : *entries) {
+    if (entry.name.starts_with(temporary_prefix) || entry.name.starts_with(discarded_prefix)) {
+      remove_tree(trees_ + "/" + entry.name);
+    }
+  }
+}
+
+// Out of sight at once, whatever its size; remove_discarded() does the work.
+void TreeExport::discard(const ObjectId& tree) {
+  std::string aside = trees_ + "/" + std::string(discarded_prefix) + tree.hex();
+  if (::rename(path_of(tree).c_str(), aside.c_str()) != 0) remove_tree(path_of(tree));
 }
 
 // Builds aside and puts it in place, exchanging it with what is there: <state-dir>/tree always leads somewhere.
@@ -342,7 +358,7 @@ Result<TreeExport::Checked> TreeExport::check_all(ObjectReader& objects) {
     auto intact = is_intact(objects, tree, path_of(tree));
     if (intact && *intact) continue;
     if (tree != used_folder) {
-      remove_tree(path_of(tree));
+      discard(tree);
     } else if (intact) {
       if (auto built = build_in_place(objects, tree, std::nullopt); !built) return std::unexpected(built.error());
     } else {
@@ -362,6 +378,7 @@ Result<void> TreeExport::export_commit(Repository& repository, const ObjectId& c
   ObjectReader& objects = repository.objects();
   if (auto made = make_directories(trees_, folder_mode); !made) return made;
   if (::chmod(trees_.c_str(), folder_mode) != 0) return fail_with_errno("cannot open '" + trees_ + "' to everybody");
+  remove_discarded();
   auto is_trusted = establish_trust(objects);
   if (!is_trusted) return std::unexpected(is_trusted.error());
 
@@ -387,7 +404,7 @@ void TreeExport::prune(const ObjectId& current, const std::optional<ObjectId>& p
   auto trees = exported_trees();
   if (!trees) return;  // they are pruned by the next export
   for (const ObjectId& tree : *trees) {
-    if (!kept.contains(tree)) remove_tree(path_of(tree));
+    if (!kept.contains(tree)) discard(tree);
   }
 }
 

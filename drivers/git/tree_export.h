@@ -32,6 +32,10 @@ class TreeExport {
   // Makes <state-dir>/tree the data of this commit. On an error <state-dir>/tree is what it was.
   Result<void> export_commit(Repository& repository, const ObjectId& commit);
 
+  // Deletes what export_commit put aside: trees that are not kept any more, and what a crash left. Takes long
+  // for large trees; the next export_commit does it where the caller, after it has reported, did not.
+  void remove_discarded();
+
   // Puts back what was changed by hand; true when something had to be. Reads all that is exported.
   Result<bool> restore(Repository& repository, const ObjectId& commit);
 
@@ -47,6 +51,7 @@ class TreeExport {
   Result<void> build_in_place(ObjectReader& objects, const ObjectId& tree, const std::optional<ObjectId>& base);
   Result<bool> establish_trust(ObjectReader& objects);
   Result<Checked> check_all(ObjectReader& objects);
+  void discard(const ObjectId& tree);
   void prune(const ObjectId& current, const std::optional<ObjectId>& previous);
 
   std::string link_;   // <state-dir>/tree

@@ -32,6 +32,7 @@ struct Exporting {
   }
   std::string content(const std::string& path) const { return ScratchRepository::shell("cat " + state + "/tree/" + path); }
   std::vector<std::string> kept() const {
+    TreeExport(state).remove_discarded();
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(state + "/trees")) {
       if (entry.path().filename() != ".boot") names.push_back(entry.path().filename());
