@@ -26,8 +26,8 @@ class CgroupTree {
 
   // The group for a new process, made where it is missing.
   //
-  // Once cgroup.kill was used on a group, kernels up to at least 6.18 kill at birth whatever is cloned into it from
-  // outside (the child is given the kill count of its parent's group). So a group that was killed, or is an
+  // Once cgroup.kill was used on a group, Linux 6.18 was seen to kill at birth whatever is cloned into it from
+  // outside. So a group that was killed, or is an
   // earlier agent's, is made anew when it is empty, without any limits that were written to it; when it is
   // not, a process has to join it after its birth.
   struct Entrance {
