@@ -36,9 +36,10 @@ void remove_overridden(std::vector<EnvironmentVariable>& variables) {
   variables.shrink_to_fit();
 }
 
+// Keys tell all values apart that differ, so that one content has one order.
 template <typename T, typename Key>
 void sort_by(std::vector<T>& values, Key key) {
-  std::stable_sort(values.begin(), values.end(), [&](const T& a, const T& b) { return key(a) < key(b); });
+  std::sort(values.begin(), values.end(), [&](const T& a, const T& b) { return key(a) < key(b); });
   values.shrink_to_fit();
 }
 
@@ -117,7 +118,10 @@ void settle_lists(Unit& unit) {
     }
   }
   if (!unit.conditions->empty()) {
-    sort_by(unit.conditions.edit(), [](const Condition& condition) { return std::tuple(condition.is_assert, condition.kind); });
+    sort_by(unit.conditions.edit(), [](const Condition& condition) {
+      return std::tuple(condition.is_assert, condition.kind, std::string_view(condition.parameter), condition.is_negated,
+                        condition.is_triggering);
+    });
   }
   if (!unit.watched->empty()) {
     auto key = [](const WatchedPath& watched) { return std::tuple(!watched.restarts, std::string_view(watched.path)); };
