@@ -16,7 +16,9 @@ int FileSteps::create(const std::string& path, mode_t mode, UniqueFd& file) {
 
 int FileSteps::write(int fd, std::string_view bytes) { return write_all(fd, bytes); }
 
-int FileSteps::sync(int fd) { return retry_on_interrupt([&] { return ::fsync(fd); }) == 0 ? 0 : errno; }
+int FileSteps::sync(int fd) {
+  return retry_on_interrupt([&] { return ::fsync(fd); }) == 0 ? 0 : errno;
+}
 
 int FileSteps::rename(const std::string& from, const std::string& to) {
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;

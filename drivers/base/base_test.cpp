@@ -58,7 +58,9 @@ class FailingSteps : public FileSteps {
   int rename(const std::string& from, const std::string& to) override {
     return fails() ? EIO : FileSteps::rename(from, to);
   }
-  int sync_directory(const std::string& path) override { return fails() ? EIO : FileSteps::sync_directory(path); }
+  int sync_directory(const std::string& path) override {
+    return fails() ? EIO : FileSteps::sync_directory(path);
+  }
 
  private:
   bool fails() { return --step_ == 0; }

@@ -8,7 +8,8 @@ namespace {
 Duration read_clock(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);  // cannot fail for these two clocks
-  return std::chrono::seconds(time.tv_sec) + std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(time.tv_nsec));
+  return std::chrono::seconds(time.tv_sec) +
+         std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(time.tv_nsec));
 }
 
 }  // namespace

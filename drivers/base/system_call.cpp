@@ -70,8 +70,9 @@ Result<std::string> read_descriptor(int fd, std::size_t limit_bytes, std::string
     if (got < 0) return fail_with_errno("cannot read '" + std::string(name) + "'");
     text.resize(used + static_cast<std::size_t>(got));
     if (text.size() > limit_bytes) {
-      return fail("cannot read '" + std::string(name) + "': larger than " + std::to_string(limit_bytes) + " bytes",
-                  ErrorCode::invalid);
+      return fail(
+          "cannot read '" + std::string(name) + "': larger than " + std::to_string(limit_bytes) + " bytes",
+          ErrorCode::invalid);
     }
     if (got == 0) return text;
   }

@@ -27,7 +27,8 @@ inline std::unexpected<Error> fail_with_errno(std::string_view attempt, int erro
 template <typename Call>
 auto retry_on_interrupt(Call call) {
   auto result = call();
-  while (result == -1 && errno == EINTR) result = call();
+  while (result == -1 && errno == EINTR)
+    result = call();
   return result;
 }
 

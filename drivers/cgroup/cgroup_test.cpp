@@ -13,11 +13,16 @@ namespace gitproc {
 namespace {
 
 TEST_CASE("the v2 tree is found on unified and hybrid hosts, and nowhere on v1 ones") {
-  CHECK(find_cgroup2_mount("30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n") == "/sys/fs/cgroup");
+  CHECK(find_cgroup2_mount(
+            "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n") ==
+        "/sys/fs/cgroup");
   CHECK(find_cgroup2_mount("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
                            "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
-                           "41 31 0:38 / /sys/fs/cgroup/uni\\040fied rw,relatime - cgroup2 cgroup2 rw\n") == "/sys/fs/cgroup/uni fied");
-  CHECK(find_cgroup2_mount("41 31 0:38 /a/b /mnt rw - cgroup2 x rw\n42 31 0:38 / /sys/fs/cgroup rw - cgroup2 x rw\n") == "/sys/fs/cgroup");
+                           "41 31 0:38 / /sys/fs/cgroup/uni\\040fied rw,relatime - cgroup2 cgroup2 rw\n") ==
+        "/sys/fs/cgroup/uni fied");
+  CHECK(find_cgroup2_mount(
+            "41 31 0:38 /a/b /mnt rw - cgroup2 x rw\n42 31 0:38 / /sys/fs/cgroup rw - cgroup2 x rw\n") ==
+        "/sys/fs/cgroup");
   CHECK(find_cgroup2_mount("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n") == std::nullopt);
   CHECK(find_cgroup2_mount("x\n- - - - - - - - -\n\n") == std::nullopt);
 }
@@ -26,7 +31,8 @@ TEST_CASE("names that the kernel's own files could have are escaped") {
   CHECK(escape_cgroup_name("web") == "web");
   CHECK(escape_cgroup_name("worker@1") == "worker@1");
   CHECK(escape_cgroup_name("memory") == "memory");
-  for (std::string name : {"tasks", "cgroup.procs", "memory.max", "_x", "release_agent", "notify_on_release", "pids.max"}) {
+  for (std::string name :
+       {"tasks", "cgroup.procs", "memory.max", "_x", "release_agent", "notify_on_release", "pids.max"}) {
     CAPTURE(name);
     CHECK(escape_cgroup_name(name) == "_" + name);
     CHECK(unescape_cgroup_name(escape_cgroup_name(name)) == name);
@@ -60,7 +66,8 @@ TEST_CASE("a group holds its processes and those of the groups below it, is kill
     CHECK_FALSE(tree->is_populated("web"));
     pid_t child = ::fork();
     if (child == 0) {
-      for (;;) ::pause();
+      for (;;)
+        ::pause();
     }
     REQUIRE(::mkdirat(group.get(), "below", 0755) == 0);
     Result<UniqueFd> procs = open_file_at(group.get(), "below/cgroup.procs", O_WRONLY);

@@ -11,8 +11,8 @@ namespace {
 
 // Every controller that a kernel has had, in either version.
 constexpr std::array<std::string_view, 18> controllers = {
-    "blkio", "cpu", "cpuacct",    "cpuset", "devices", "dmem", "freezer", "hugetlb", "io",
-    "irq",   "memory", "misc", "net_cls", "net_prio", "perf_event", "pids", "rdma", "name"};
+    "blkio", "cpu",    "cpuacct", "cpuset",  "devices",  "dmem",       "freezer", "hugetlb", "io",
+    "irq",   "memory", "misc",    "net_cls", "net_prio", "perf_event", "pids",    "rdma",    "name"};
 
 // "\040" is a blank, "\134" a backslash: proc(5).
 std::string resolve_octal(std::string_view text) {
@@ -51,7 +51,8 @@ std::optional<std::string> find_cgroup2_mount(std::string_view mountinfo) {
 
 std::string escape_cgroup_name(std::string_view service) {
   bool needs_escape = service.starts_with('_') || service.starts_with('.') || service == "tasks" ||
-                      service == "notify_on_release" || service == "release_agent" || service.starts_with("cgroup.");
+                      service == "notify_on_release" || service == "release_agent" ||
+                      service.starts_with("cgroup.");
   for (std::string_view controller : controllers) {
     needs_escape |= service.starts_with(controller) && service.substr(controller.size()).starts_with('.');
   }

@@ -93,7 +93,8 @@ Result<CgroupTree> CgroupTree::open(const std::string& mount, const std::string&
     return fail_with_errno("cannot lock '" + path + "'");
   }
   // That it is ours to fill is better known now than at the first start.
-  if (::faccessat(directory->get(), ".", W_OK, AT_EACCESS) != 0) return fail_with_errno("cannot write to '" + path + "'");
+  if (::faccessat(directory->get(), ".", W_OK, AT_EACCESS) != 0)
+    return fail_with_errno("cannot write to '" + path + "'");
   tree.directory_ = std::move(*directory);
   return tree;
 }
@@ -153,7 +154,9 @@ std::optional<std::uint64_t> CgroupTree::oom_kills(const std::string& service) c
 
 Result<void> CgroupTree::remove(const std::string& service) {
   std::string name = escape_cgroup_name(service);
-  auto is_gone = [&] { return ::unlinkat(directory_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT; };
+  auto is_gone = [&] {
+    return ::unlinkat(directory_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT;
+  };
   if (!is_gone()) {
     if (Result<UniqueFd> group = open_group(directory_.get(), name)) remove_subgroups(group->get(), 0);
     if (!is_gone()) return fail_with_errno("cannot remove cgroup '" + path_of(service) + "'");

@@ -24,7 +24,8 @@ std::optional<unsigned> parse_id(const std::string& text) {
   unsigned id = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   // -1 means "unchanged" to setresuid(2) and 65535 did so once: systemd refuses both.
-  if (error != std::errc() || end != text.data() + text.size() || id == ~0u || id == 0xffffu) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || id == ~0u || id == 0xffffu)
+    return std::nullopt;
   return id;
 }
 
@@ -42,8 +43,8 @@ bool look_up(Call call, std::vector<char>& buffer, int& error_number) {
 
 std::string lack_of(const std::string& what, const std::string& name, int error_number) {
   // These mean "not found" too: getpwnam(3).
-  bool is_missing = error_number == 0 || error_number == ENOENT || error_number == ESRCH || error_number == EBADF ||
-                    error_number == EPERM;
+  bool is_missing = error_number == 0 || error_number == ENOENT || error_number == ESRCH ||
+                    error_number == EBADF || error_number == EPERM;
   return "cannot find " + what + " '" + name + "'" + (is_missing ? "" : ": " + error_text(error_number));
 }
 
@@ -62,7 +63,12 @@ std::expected<Account, SpawnFault> find_user(const std::string& name) {
       },
       buffer, error_number);
   if (is_found) {
-    return Account{.uid = entry.pw_uid, .gid = entry.pw_gid, .groups = {}, .name = entry.pw_name, .home = entry.pw_dir, .shell = entry.pw_shell};
+    return Account{.uid = entry.pw_uid,
+                   .gid = entry.pw_gid,
+                   .groups = {},
+                   .name = entry.pw_name,
+                   .home = entry.pw_dir,
+                   .shell = entry.pw_shell};
   }
   // A number needs no entry.
   if (id) return Account{.uid = *id, .gid = *id, .groups = {}, .name = name, .home = "", .shell = ""};

@@ -25,7 +25,8 @@ GITPROC_IN_CHILD inline long call(long number, Arguments... arguments) {
 [[noreturn]] GITPROC_IN_CHILD void give_up(ChildPlan* plan, ChildStage stage, int error_number) {
   plan->stage = stage;
   plan->error_number = error_number;
-  for (;;) call(SYS_exit_group, exit_code_of(stage));
+  for (;;)
+    call(SYS_exit_group, exit_code_of(stage));
 }
 
 GITPROC_IN_CHILD char* print_decimal(char* to, std::uint64_t value) {
@@ -35,7 +36,8 @@ GITPROC_IN_CHILD char* print_decimal(char* to, std::uint64_t value) {
     digits[count++] = static_cast<char>('0' + value % 10);
     value /= 10;
   } while (value != 0);
-  while (count > 0) *to++ = digits[--count];
+  while (count > 0)
+    *to++ = digits[--count];
   return to;
 }
 
@@ -71,7 +73,8 @@ GITPROC_IN_CHILD void close_descriptors(ChildPlan* plan) {
     if (!plan->is_plain) give_up(plan, ChildStage::session, errno);
   }
   if (call(SYS_close_range, 0u, journal - 1, 0u) != 0) {
-    for (int fd = 0; fd <= 2; ++fd) call(SYS_close, fd);
+    for (int fd = 0; fd <= 2; ++fd)
+      call(SYS_close, fd);
   }
 }
 
@@ -87,7 +90,8 @@ GITPROC_IN_CHILD void write_record(ChildPlan* plan) {
   std::uint64_t pid = static_cast<std::uint64_t>(call(SYS_getpid));
   char* end = print_decimal(plan->record + plan->record_length, pid);
   *end++ = ' ';
-  end = print_decimal(end, static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000);
+  end = print_decimal(end, static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+                               static_cast<std::uint64_t>(now.tv_nsec) / 1000);
   *end++ = ' ';
   *end++ = '.';
   *end++ = '\n';
@@ -109,9 +113,7 @@ GITPROC_IN_CHILD void open_stream(ChildPlan* plan, const ChildStream& stream, in
       fd = call(SYS_openat, AT_FDCWD, stream.path, stream.flags | O_NONBLOCK | O_NOCTTY, stream.mode);
       if (fd >= 0) call(SYS_fcntl, fd, F_SETFL, stream.flags & O_APPEND);
       break;
-    case ChildStream::Kind::duplicate:
-      fd = call(SYS_dup, wanted - 1);
-      break;
+    case ChildStream::Kind::duplicate: fd = call(SYS_dup, wanted - 1); break;
   }
   if (fd < 0) give_up(plan, stage, errno);
 }
@@ -128,13 +130,15 @@ GITPROC_IN_CHILD void set_limits(ChildPlan* plan) {
     }
     if (wanted.rlim_max > present.rlim_max) wanted.rlim_max = present.rlim_max;
     if (wanted.rlim_cur > wanted.rlim_max) wanted.rlim_cur = wanted.rlim_max;
-    if (call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr) != 0) give_up(plan, ChildStage::limits, errno);
+    if (call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr) != 0)
+      give_up(plan, ChildStage::limits, errno);
   }
 }
 
 GITPROC_IN_CHILD void adjust_oom_score(ChildPlan* plan) {
   std::size_t length = 0;
-  while (plan->oom_score_adjust[length] != '\0') ++length;
+  while (plan->oom_score_adjust[length] != '\0')
+    ++length;
   long fd = call(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (fd < 0 || call(SYS_write, fd, plan->oom_score_adjust, length) < 0) {
     give_up(plan, ChildStage::oom_adjust, errno);

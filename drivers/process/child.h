@@ -52,7 +52,7 @@ struct ChildPlan {
   char* watchdog_pid;  // where the pid's digits and a NUL go, max_pid_digits + 1 bytes; null for nowhere
 
   int journal_fd;
-  char* record;               // the spawn line; behind it room for max_record_tail_bytes
+  char* record;  // the spawn line; behind it room for max_record_tail_bytes
   std::size_t record_length;
 
   bool is_plain;  // cloned by an old kernel: see spawner.h

@@ -30,8 +30,10 @@ bool is_directory_not_empty(const std::string& path) {
 
 bool is_mount_point(const std::string& path) {
   struct statx status {};
-  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &status) != 0) return false;
-  return (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 && (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &status) != 0)
+    return false;
+  return (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
+         (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 bool holds(const Condition& condition) {
@@ -40,8 +42,10 @@ bool holds(const Condition& condition) {
   switch (condition.kind) {
     case ConditionKind::path_exists: return ::access(path.c_str(), F_OK) == 0;
     case ConditionKind::path_exists_glob: return !match_paths(path).empty();
-    case ConditionKind::path_is_directory: return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-    case ConditionKind::path_is_symbolic_link: return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+    case ConditionKind::path_is_directory:
+      return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+    case ConditionKind::path_is_symbolic_link:
+      return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
     case ConditionKind::path_is_mount_point: return is_mount_point(path);
     case ConditionKind::path_is_read_write: {
       struct statvfs file_system {};
@@ -72,8 +76,8 @@ std::string_view name_of(ConditionKind kind) {
 }
 
 std::string directive(const Condition& condition) {
-  return std::string(condition.is_assert ? "Assert" : "Condition") + std::string(name_of(condition.kind)) + "=" +
-         (condition.is_triggering ? "|" : "") + (condition.is_negated ? "!" : "") + condition.parameter;
+  return std::string(condition.is_assert ? "Assert" : "Condition") + std::string(name_of(condition.kind)) +
+         "=" + (condition.is_triggering ? "|" : "") + (condition.is_negated ? "!" : "") + condition.parameter;
 }
 
 // The condition that makes a list fail (conditions and asserts are two lists), or null.
@@ -101,7 +105,8 @@ std::string find_missing_executable(const Unit& unit) {
       Result<std::string> path = find_executable(command.path);
       if (!path) return path.error().message;
       struct stat status {};
-      if (::stat(path->c_str(), &status) != 0) return system_error("cannot execute '" + *path + "'", errno).message;
+      if (::stat(path->c_str(), &status) != 0)
+        return system_error("cannot execute '" + *path + "'", errno).message;
       if (S_ISDIR(status.st_mode)) return system_error("cannot execute '" + *path + "'", EISDIR).message;
       if ((status.st_mode & 0111) == 0) return system_error("cannot execute '" + *path + "'", EACCES).message;
     }
@@ -147,10 +152,14 @@ std::string find_missing(const Unit& unit, const ExecFacts& facts, Accounts& acc
   if (std::string error = find_missing_executable(unit); !error.empty()) return error;
 
   const std::string& directory = exec.working_directory.path == "~" ? home : exec.working_directory.path;
-  if (!directory.empty() && !exec.working_directory.is_optional && !is_made_at_start(directory, exec, facts)) {
+  if (!directory.empty() && !exec.working_directory.is_optional &&
+      !is_made_at_start(directory, exec, facts)) {
     struct stat status {};
-    int error_number = ::stat(directory.c_str(), &status) != 0 ? errno : S_ISDIR(status.st_mode) ? 0 : ENOTDIR;
-    if (error_number != 0) return system_error("cannot change to directory '" + directory + "'", error_number).message;
+    int error_number = ::stat(directory.c_str(), &status) != 0 ? errno
+                       : S_ISDIR(status.st_mode)               ? 0
+                                                               : ENOTDIR;
+    if (error_number != 0)
+      return system_error("cannot change to directory '" + directory + "'", error_number).message;
   }
   // An ExecStartPre= may be what makes these.
   if (!unit.auxiliary->start_pre.empty()) return "";

@@ -84,7 +84,8 @@ class Machine {
           return found;
         }
       }
-      if (std::chrono::steady_clock::now() > end) FAIL("no such event in time; " << events.size() << " others");
+      if (std::chrono::steady_clock::now() > end)
+        FAIL("no such event in time; " << events.size() << " others");
       wait_for_any();
     }
   }
@@ -100,12 +101,18 @@ class Machine {
   void wait_for_any() {
     pollfd descriptor{.fd = driver->fd(), .events = POLLIN, .revents = 0};
     ::poll(&descriptor, 1, 100);
-    for (Event& event : driver->drain()) events.push_back(std::move(event));
+    for (Event& event : driver->drain())
+      events.push_back(std::move(event));
   }
   std::string text_of(const std::string& name) { return read_file(directory / name, 1 << 20).value_or(""); }
 
   void kill_all(const UnitPtr& unit, Pid main_pid) {
-    driver->kill({.service = web, .unit = unit, .main_pid = main_pid, .whole_group = true, .signal = SIGKILL, .awaits_empty = true});
+    driver->kill({.service = web,
+                  .unit = unit,
+                  .main_pid = main_pid,
+                  .whole_group = true,
+                  .signal = SIGKILL,
+                  .awaits_empty = true});
     wait_for<Emptied>();
   }
 
@@ -127,16 +134,18 @@ Unit shell(const std::string& script) {
 }
 UnitPtr shared(Unit unit) { return std::make_shared<const Unit>(std::move(unit)); }
 
-#define IN_BOTH_WAYS(machine)                                                     \
-  bool with_cgroups = GENERATE(false, true);                                      \
+#define IN_BOTH_WAYS(machine)                                                                    \
+  bool with_cgroups = GENERATE(false, true);                                                     \
   if (with_cgroups && !usable_mount()) GITPROC_SKIP("no cgroup v2 tree that may be written to"); \
-  CAPTURE(with_cgroups);                                                          \
+  CAPTURE(with_cgroups);                                                                         \
   Machine machine(with_cgroups)
 
 TEST_CASE("a process runs in a session of its own with nothing but its streams, and its exit is told") {
   IN_BOTH_WAYS(machine);
   int leaked = ::open("/dev/null", O_RDONLY);  // not close-on-exec, as a careless library's
-  auto unit = shared(shell("echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' '; umask; pwd; ps -o sid= -p $$; grep Sig /proc/self/status; exit 3"));
+  auto unit =
+      shared(shell("echo out; echo err >&2; ls /proc/self/fd | tr '\\n' ' '; umask; pwd; ps -o sid= -p $$; "
+                   "grep Sig /proc/self/status; exit 3"));
   Pid pid = machine.spawn_pid(unit);
   ProcessExited exited = machine.wait_for<ProcessExited>();
   CHECK(exited.pid == pid);
@@ -194,7 +203,8 @@ TEST_CASE("a process whose record cannot be written is not run") {
   int journal_fd = -1;
   for (int fd = 3; fd < 64; ++fd) {
     std::string target(4096, '\0');
-    ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target.data(), target.size());
+    ssize_t length =
+        ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target.data(), target.size());
     if (length > 0 && target.substr(0, static_cast<std::size_t>(length)) == journal) journal_fd = fd;
   }
   REQUIRE(journal_fd >= 3);
@@ -211,8 +221,10 @@ TEST_CASE("a process whose record cannot be written is not run") {
 TEST_CASE("credentials, limits and scores are set before the program runs") {
   if (::geteuid() != 0) GITPROC_SKIP("needs root");
   Machine machine(false);
-  Unit unit = shell("id -u; id -g; ulimit -n; ulimit -Hn; nice; cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; umask; "
-                    "echo $WATCHDOG_PID $$");
+  Unit unit = shell(
+      "id -u; id -g; ulimit -n; ulimit -Hn; nice; cat /proc/self/oom_score_adj; grep NoNewPrivs "
+      "/proc/self/status; umask; "
+      "echo $WATCHDOG_PID $$");
   unit.exec.edit().user = "nobody";
   unit.exec.edit().group = "7";
   unit.exec.edit().limits = {{ResourceKind::nofile, 333, 444}};
@@ -226,8 +238,8 @@ TEST_CASE("credentials, limits and scores are set before the program runs") {
   Pid pid = machine.spawn_pid(made);
   CHECK(machine.wait_for<ProcessExited>().status == ExitStatus{});
   std::string nobody = std::to_string(::getpwnam("nobody")->pw_uid);
-  CHECK(machine.text_of("web.log") == nobody + "\n7\n333\n444\n5\n100\nNoNewPrivs:\t1\n0077\n" + std::to_string(pid) + " " +
-                                          std::to_string(pid) + "\n");
+  CHECK(machine.text_of("web.log") == nobody + "\n7\n333\n444\n5\n100\nNoNewPrivs:\t1\n0077\n" +
+                                          std::to_string(pid) + " " + std::to_string(pid) + "\n");
   struct stat status {};
   std::string deep = machine.directory / "run/web/deep";
   REQUIRE(::stat(deep.c_str(), &status) == 0);
@@ -254,16 +266,29 @@ TEST_CASE("a managed directory is not made through a symbolic link") {
 
 TEST_CASE("a kill of the group reaches children that left their session, and is over when all are gone") {
   IN_BOTH_WAYS(machine);
-  auto unit = shared(shell("setsid sh -c 'sleep 1000 & sleep 1000' & (setsid sleep 1000 &) ; trap '' TERM; echo up; sleep 1000; sleep 1000"));
+  auto unit =
+      shared(shell("setsid sh -c 'sleep 1000 & sleep 1000' & (setsid sleep 1000 &) ; trap '' TERM; echo up; "
+                   "sleep 1000; sleep 1000"));
   Pid pid = machine.spawn_pid(unit);
   machine.wait_until([&] { return machine.text_of("web.log") == "up\n"; });
   int signal = GENERATE(SIGKILL, SIGTERM);
-  machine.driver->kill({.service = web, .unit = unit, .main_pid = pid, .whole_group = true, .signal = signal, .awaits_empty = true});
+  machine.driver->kill({.service = web,
+                        .unit = unit,
+                        .main_pid = pid,
+                        .whole_group = true,
+                        .signal = signal,
+                        .awaits_empty = true});
   if (signal == SIGTERM) {
     // The shell goes on with its second sleep.
-    machine.driver->kill({.service = web, .unit = unit, .main_pid = pid, .whole_group = true, .signal = SIGKILL, .awaits_empty = true});
+    machine.driver->kill({.service = web,
+                          .unit = unit,
+                          .main_pid = pid,
+                          .whole_group = true,
+                          .signal = SIGKILL,
+                          .awaits_empty = true});
   }
-  CHECK(machine.wait_for<ProcessExited>().status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL});
+  CHECK(machine.wait_for<ProcessExited>().status ==
+        ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL});
   machine.wait_for<Emptied>();
   machine.wait_until([&] { return children_of(::getpid()).empty(); });
   machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
@@ -276,7 +301,8 @@ TEST_CASE("without anything left, emptiness is told at once; a lone main process
   machine.wait_for<Emptied>();
   Pid pid = machine.spawn_pid(unit);
   machine.wait_until([&] { return children_of(pid).size() == 1; });
-  machine.driver->kill({.service = web, .unit = unit, .main_pid = pid, .signal = SIGTERM, .awaits_empty = true});
+  machine.driver->kill(
+      {.service = web, .unit = unit, .main_pid = pid, .signal = SIGTERM, .awaits_empty = true});
   CHECK(machine.wait_for<ProcessExited>().pid == pid);
   machine.wait_for_any();
   CHECK(machine.events.empty());  // the sleep is still there
@@ -284,11 +310,13 @@ TEST_CASE("without anything left, emptiness is told at once; a lone main process
   machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
 }
 
-TEST_CASE("the main process of a forking service is found by its PID file, which cannot name another's process") {
+TEST_CASE(
+    "the main process of a forking service is found by its PID file, which cannot name another's process") {
   IN_BOTH_WAYS(machine);
   std::string pid_file = machine.directory / "run/sub/web.pid";
   std::string ready = machine.directory / "go";
-  Unit unit = shell("(while ! [ -e " + ready + " ]; do sleep 0.01; done; exec sleep 1000) & echo $! > " + machine.directory / "daemon");
+  Unit unit = shell("(while ! [ -e " + ready + " ]; do sleep 0.01; done; exec sleep 1000) & echo $! > " +
+                    machine.directory / "daemon");
   unit.type = ServiceType::forking;
   unit.pid_file = pid_file;
   UnitPtr made = shared(unit);
@@ -335,7 +363,8 @@ TEST_CASE("a service that was killed starts again, also while something of it is
   auto unit = shared(shell("echo up; sleep 1000"));
   for (int i = 0; i < 3; ++i) {
     Pid pid = machine.spawn_pid(unit);
-    machine.wait_until([&] { return machine.text_of("web.log").size() == 3u * static_cast<unsigned>(i + 1); });
+    machine.wait_until(
+        [&] { return machine.text_of("web.log").size() == 3u * static_cast<unsigned>(i + 1); });
     machine.kill_all(unit, pid);
     CHECK(machine.wait_for<ProcessExited>().pid == pid);
   }
@@ -353,10 +382,12 @@ TEST_CASE("a service that was killed starts again, also while something of it is
 }
 
 TEST_CASE("notify messages are matched to the service of their sender") {
-  if (::access("/usr/bin/systemd-notify", X_OK) != 0 && ::access("/usr/bin/python3", X_OK) != 0) GITPROC_SKIP("neither systemd-notify nor python3");
+  if (::access("/usr/bin/systemd-notify", X_OK) != 0 && ::access("/usr/bin/python3", X_OK) != 0)
+    GITPROC_SKIP("neither systemd-notify nor python3");
   IN_BOTH_WAYS(machine);
-  Unit unit = shell("python3 -c \"import socket,os; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
-                    "s.sendto(b'READY=1\\nSTATUS=up\\nMAINPID=1', os.environ['NOTIFY_SOCKET'])\"; exit 0");
+  Unit unit = shell(
+      "python3 -c \"import socket,os; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
+      "s.sendto(b'READY=1\\nSTATUS=up\\nMAINPID=1', os.environ['NOTIFY_SOCKET'])\"; exit 0");
   unit.notify_access = NotifyAccess::all;
   Pid pid = machine.spawn_pid(shared(unit));
   Notified message = machine.wait_for<Notified>();
@@ -370,12 +401,14 @@ TEST_CASE("notify messages are matched to the service of their sender") {
 
 TEST_CASE("services of an agent that is gone are adopted, and their ends are still seen") {
   IN_BOTH_WAYS(machine);
-  auto unit = shared(shell("sleep 1000 & while :; do sleep 0.01; [ -e " + machine.directory / "end" + " ] && exit 4; done"));
+  auto unit = shared(
+      shell("sleep 1000 & while :; do sleep 0.01; [ -e " + machine.directory / "end" + " ] && exit 4; done"));
   // The service's parent must be somebody else: the agent that dies.
   pid_t agent = ::fork();
   if (agent == 0) {
     Pid pid = std::get<Spawned>(machine.spawn(unit)).pid;
-    (void)machine.driver->record({.service = web, .name = "web", .kind = RunRecord::Kind::started, .main_pid = pid});
+    (void)machine.driver->record(
+        {.service = web, .name = "web", .kind = RunRecord::Kind::started, .main_pid = pid});
     ::_exit(0);
   }
   int status = 0;
@@ -398,7 +431,9 @@ TEST_CASE("services of an agent that is gone are adopted, and their ends are sti
 
 TEST_CASE("preflight finds what is missing before anything is stopped") {
   Machine machine(false);
-  auto missing = [&](Unit unit) { return machine.driver->preflight({.service = web, .unit = shared(std::move(unit))}).error; };
+  auto missing = [&](Unit unit) {
+    return machine.driver->preflight({.service = web, .unit = shared(std::move(unit))}).error;
+  };
   Unit unit = shell("true");
   CHECK(missing(unit) == "");
   unit.start[0].path = "/etc/passwd";
@@ -425,15 +460,22 @@ TEST_CASE("conditions") {
   };
   using Kind = ConditionKind;
   CHECK(unmet({}) == "");
-  CHECK(unmet({{Kind::path_exists, "/etc"}, {Kind::path_is_directory, "/etc"}, {Kind::directory_not_empty, "/etc"},
-               {Kind::file_not_empty, "/etc/passwd"}, {Kind::file_is_executable, "/bin/sh"}, {Kind::path_exists_glob, "/etc/pass*"},
-               {Kind::path_is_mount_point, "/proc"}, {Kind::path_is_read_write, "/tmp"}}) == "");
+  CHECK(unmet({{Kind::path_exists, "/etc"},
+               {Kind::path_is_directory, "/etc"},
+               {Kind::directory_not_empty, "/etc"},
+               {Kind::file_not_empty, "/etc/passwd"},
+               {Kind::file_is_executable, "/bin/sh"},
+               {Kind::path_exists_glob, "/etc/pass*"},
+               {Kind::path_is_mount_point, "/proc"},
+               {Kind::path_is_read_write, "/tmp"}}) == "");
   CHECK(unmet({{Kind::path_exists, "/none"}}) == "ConditionPathExists=/none");
-  CHECK(unmet({{.kind = Kind::path_exists, .parameter = "/etc", .is_negated = true}}) == "ConditionPathExists=!/etc");
+  CHECK(unmet({{.kind = Kind::path_exists, .parameter = "/etc", .is_negated = true}}) ==
+        "ConditionPathExists=!/etc");
   Condition triggering{.kind = Kind::path_exists, .parameter = "/none", .is_triggering = true};
   CHECK(unmet({triggering}) == "ConditionPathExists=|/none");
   CHECK(unmet({triggering, {.kind = Kind::path_exists, .parameter = "/etc", .is_triggering = true}}) == "");
-  CHECK(unmet({{.kind = Kind::path_is_symbolic_link, .parameter = "/etc", .is_assert = true}}) == "AssertPathIsSymbolicLink=/etc");
+  CHECK(unmet({{.kind = Kind::path_is_symbolic_link, .parameter = "/etc", .is_assert = true}}) ==
+        "AssertPathIsSymbolicLink=/etc");
 }
 
 TEST_CASE("an unprivileged agent does all of it without cgroups") {

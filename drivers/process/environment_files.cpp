@@ -17,7 +17,8 @@ Result<void> read_one(const std::string& path, std::vector<EnvironmentVariable>&
   if (!text) return std::unexpected(text.error());
   Result<std::vector<EnvironmentVariable>> parsed = parse_environment_file(*text);
   if (!parsed) return fail("cannot read '" + path + "': " + parsed.error().message, parsed.error().code);
-  variables.insert(variables.end(), std::make_move_iterator(parsed->begin()), std::make_move_iterator(parsed->end()));
+  variables.insert(variables.end(), std::make_move_iterator(parsed->begin()),
+                   std::make_move_iterator(parsed->end()));
   return {};
 }
 
@@ -32,7 +33,8 @@ std::vector<std::string> match_paths(const std::string& pattern) {
   }
   glob_t matches{};
   if (::glob(pattern.c_str(), GLOB_NOSORT | GLOB_BRACE, nullptr, &matches) == 0) {
-    for (std::size_t i = 0; i < matches.gl_pathc; ++i) paths.emplace_back(matches.gl_pathv[i]);
+    for (std::size_t i = 0; i < matches.gl_pathc; ++i)
+      paths.emplace_back(matches.gl_pathv[i]);
   }
   ::globfree(&matches);
   std::ranges::sort(paths);
@@ -44,7 +46,8 @@ Result<std::vector<EnvironmentVariable>> read_environment_files(const std::vecto
   for (const EnvironmentFile& file : files) {
     std::vector<std::string> paths = match_paths(file.path);
     if (paths.size() > max_environment_files) {
-      return fail("cannot read '" + file.path + "': it matches more than " + std::to_string(max_environment_files) + " files");
+      return fail("cannot read '" + file.path + "': it matches more than " +
+                  std::to_string(max_environment_files) + " files");
     }
     if (paths.empty()) paths.push_back(file.path);  // for the error that says why
     for (const std::string& path : paths) {

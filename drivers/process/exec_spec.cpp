@@ -22,7 +22,8 @@ class Environment {
     variable.name_length = name.size();
   }
   void add(const std::vector<EnvironmentVariable>& variables) {
-    for (const auto& [name, value] : variables) add(name, value);
+    for (const auto& [name, value] : variables)
+      add(name, value);
   }
 
   // Of several of one name the last stays. Must be called before the functions below.
@@ -55,7 +56,8 @@ class Environment {
   std::vector<std::string> take() {
     std::vector<std::string> texts;
     texts.reserve(variables_.size());
-    for (Variable& variable : variables_) texts.push_back(std::move(variable.text));
+    for (Variable& variable : variables_)
+      texts.push_back(std::move(variable.text));
     return texts;
   }
 
@@ -67,8 +69,9 @@ class Environment {
   };
 
   std::vector<Variable>::iterator find(std::string_view name) {
-    auto found = std::lower_bound(variables_.begin(), variables_.end(), name,
-                                  [](const Variable& variable, std::string_view wanted) { return variable.name() < wanted; });
+    auto found = std::lower_bound(
+        variables_.begin(), variables_.end(), name,
+        [](const Variable& variable, std::string_view wanted) { return variable.name() < wanted; });
     return found != variables_.end() && found->name() == name ? found : variables_.end();
   }
 
@@ -76,8 +79,9 @@ class Environment {
 };
 
 bool is_login_shell(std::string_view shell) {
-  static constexpr std::string_view others[] = {"",          "/bin/nologin",   "/sbin/nologin", "/usr/sbin/nologin", "/usr/bin/nologin",
-                                                "/bin/false", "/usr/bin/false", "/bin/true",     "/usr/bin/true"};
+  static constexpr std::string_view others[] = {
+      "",           "/bin/nologin",   "/sbin/nologin", "/usr/sbin/nologin", "/usr/bin/nologin",
+      "/bin/false", "/usr/bin/false", "/bin/true",     "/usr/bin/true"};
   return std::ranges::find(others, shell) == std::end(others);
 }
 
@@ -122,7 +126,8 @@ void add_exit(const Spawn& spawn, Environment& environment) {
   }
 }
 
-Environment make_environment(const Spawn& spawn, const ExecFacts& facts, const std::optional<Account>& account,
+Environment make_environment(const Spawn& spawn, const ExecFacts& facts,
+                             const std::optional<Account>& account,
                              const std::vector<EnvironmentVariable>& file_environment) {
   const Unit& unit = *spawn.unit;
   const ExecContext& exec = *unit.exec;
@@ -154,11 +159,13 @@ Environment make_environment(const Spawn& spawn, const ExecFacts& facts, const s
   environment.add(exec.environment);
   environment.add(file_environment);
   environment.settle();
-  for (const std::string& assignment : exec.unset_environment) environment.remove(assignment);
+  for (const std::string& assignment : exec.unset_environment)
+    environment.remove(assignment);
   return environment;
 }
 
-std::string working_directory_of(const ExecContext& exec, const ExecFacts& facts, const std::optional<Account>& account) {
+std::string working_directory_of(const ExecContext& exec, const ExecFacts& facts,
+                                 const std::optional<Account>& account) {
   if (exec.working_directory.path == "~") return account ? account->home : facts.home;
   if (exec.working_directory.path.empty()) return facts.default_working_directory;
   return exec.working_directory.path;
@@ -173,7 +180,8 @@ StreamTarget output_of(const OutputTarget& target, const std::string& log) {
       return {.kind = Kind::file, .path = log, .flags = writing | O_APPEND | O_NOFOLLOW, .mode = log_mode};
     case OutputKind::inherit: return {.kind = Kind::duplicate};
     case OutputKind::null: return {.kind = Kind::null};
-    case OutputKind::file: return {.kind = Kind::file, .path = target.path, .flags = writing, .mode = file_mode};
+    case OutputKind::file:
+      return {.kind = Kind::file, .path = target.path, .flags = writing, .mode = file_mode};
     case OutputKind::append:
       return {.kind = Kind::file, .path = target.path, .flags = writing | O_APPEND, .mode = file_mode};
     case OutputKind::truncate:
@@ -225,12 +233,14 @@ ExecSpec make_exec_spec(const Spawn& spawn, const ExecFacts& facts, const std::o
 
   ExecSpec spec;
   spec.path = command.path;
-  bool has_variables = command.expands_environment && std::ranges::any_of(command.arguments, [](const std::string& argument) {
-                         return argument.find('$') != std::string::npos;
-                       });
-  spec.argv = has_variables ? expand_environment(command.arguments,
-                                                 [&](std::string_view name) { return environment.value_of(name); })
-                            : command.arguments;
+  bool has_variables =
+      command.expands_environment && std::ranges::any_of(command.arguments, [](const std::string& argument) {
+        return argument.find('$') != std::string::npos;
+      });
+  spec.argv = has_variables
+                  ? expand_environment(command.arguments,
+                                       [&](std::string_view name) { return environment.value_of(name); })
+                  : command.arguments;
   spec.envp = environment.take();
   spec.working_directory = working_directory_of(exec, facts, account);
   spec.working_directory_is_optional = exec.working_directory.is_optional;

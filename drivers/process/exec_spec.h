@@ -28,10 +28,10 @@ struct Account {
 
 // The agent's and the machine's side; the same for all services.
 struct ExecFacts {
-  std::string tree;           // $GITPROC_TREE
-  std::string notify_socket;  // $NOTIFY_SOCKET
-  std::string log_directory;  // each service's log is NAME.log in it
-  std::string home;           // of the agent's user
+  std::string tree;                             // $GITPROC_TREE
+  std::string notify_socket;                    // $NOTIFY_SOCKET
+  std::string log_directory;                    // each service's log is NAME.log in it
+  std::string home;                             // of the agent's user
   std::string default_working_directory = "/";  // the home for an unprivileged agent
   // Base directories of RuntimeDirectory= and its siblings.
   std::string runtime_directory = "/run";
@@ -60,9 +60,9 @@ struct StreamTarget {
 };
 
 struct ExecSpec {
-  std::string path;                // absolute, or a bare name still to be looked up in executable_search_path
+  std::string path;  // absolute, or a bare name still to be looked up in executable_search_path
   std::vector<std::string> argv;
-  std::vector<std::string> envp;   // "NAME=value", sorted by name; one of them may be watchdog_pid_variable
+  std::vector<std::string> envp;  // "NAME=value", sorted by name; one of them may be watchdog_pid_variable
   std::string working_directory;
   bool working_directory_is_optional = false;
   std::optional<Account> account;  // nullopt: stay who the agent is

@@ -35,14 +35,19 @@ ExecSpec spec_of(Unit unit, Spawn spawn = {}, const std::optional<Account>& acco
   return make_exec_spec(spawn, facts(), account, files);
 }
 
-const Account www{.uid = 33, .gid = 34, .groups = {34, 7}, .name = "www-data", .home = "/var/www", .shell = "/usr/sbin/nologin"};
+const Account www{.uid = 33,
+                  .gid = 34,
+                  .groups = {34, 7},
+                  .name = "www-data",
+                  .home = "/var/www",
+                  .shell = "/usr/sbin/nologin"};
 
 TEST_CASE("a plain unit gets its arguments, a small environment and its log file") {
   ExecSpec expected;
   expected.path = "/usr/bin/web";
   expected.argv = {"/usr/bin/web", "--port", "80"};
-  expected.envp = {"GITPROC_TREE=/var/lib/gitproc/tree", "INVOCATION_ID=000102030405060708090a0b0c0d0e0f", "LANG=C.UTF-8",
-                   std::string("PATH=") + default_path_variable};
+  expected.envp = {"GITPROC_TREE=/var/lib/gitproc/tree", "INVOCATION_ID=000102030405060708090a0b0c0d0e0f",
+                   "LANG=C.UTF-8", std::string("PATH=") + default_path_variable};
   expected.working_directory = "/";
   expected.output = {.kind = StreamTarget::Kind::file,
                      .path = "/var/log/gitproc/web.log",
@@ -55,9 +60,11 @@ TEST_CASE("a plain unit gets its arguments, a small environment and its log file
 TEST_CASE("variables: files beat Environment=, which beats what the agent sets; UnsetEnvironment= is last") {
   Unit unit = web();
   unit.exec.edit().pass_environment = {"TOKEN", "MISSING"};
-  unit.exec.edit().environment = {{"A", "1"}, {"B", "1"}, {"PATH", "/opt"}, {"A", "2"}, {"GONE", "1"}, {"KEPT", "1"}};
+  unit.exec.edit().environment = {{"A", "1"}, {"B", "1"},    {"PATH", "/opt"},
+                                  {"A", "2"}, {"GONE", "1"}, {"KEPT", "1"}};
   unit.exec.edit().unset_environment = {"GONE", "KEPT=2", "INVOCATION_ID", "GITPROC_TREE", "LANG"};
-  CHECK(spec_of(unit, {}, {}, {{"B", "2"}, {"C", "3"}}).envp == Texts{"A=2", "B=2", "C=3", "KEPT=1", "PATH=/opt", "TOKEN=abc"});
+  CHECK(spec_of(unit, {}, {}, {{"B", "2"}, {"C", "3"}}).envp ==
+        Texts{"A=2", "B=2", "C=3", "KEPT=1", "PATH=/opt", "TOKEN=abc"});
 }
 
 TEST_CASE("User= sets who it runs as and the login variables; '+' and '!' stay root but keep the variables") {
@@ -82,7 +89,8 @@ TEST_CASE("User= sets who it runs as and the login variables; '+' and '!' stay r
 TEST_CASE("what a stop command is told of the main process") {
   Unit unit = web();
   unit.exec.edit().unset_environment = {"PATH", "LANG", "INVOCATION_ID", "GITPROC_TREE"};
-  unit.auxiliary.edit().stop_post = {{.path = "/bin/x", .arguments = {"/bin/x", "$MAINPID", "${SERVICE_RESULT}"}}};
+  unit.auxiliary.edit().stop_post = {
+      {.path = "/bin/x", .arguments = {"/bin/x", "$MAINPID", "${SERVICE_RESULT}"}}};
   Spawn spawn{.phase = ExecPhase::stop_post,
               .main_pid = 17,
               .result = ServiceResult::signal,
@@ -97,9 +105,11 @@ TEST_CASE("notify, watchdog and directory variables are there when the unit asks
   unit.notify_access = NotifyAccess::main;
   unit.timeouts.edit().watchdog = std::chrono::seconds(3);
   unit.exec.edit().unset_environment = {"PATH", "LANG", "INVOCATION_ID", "GITPROC_TREE"};
-  unit.exec.edit().directories = {{DirectoryKind::runtime, "web"}, {DirectoryKind::state, "web"}, {DirectoryKind::runtime, "web/sub"}};
-  CHECK(spec_of(unit).envp == Texts{"NOTIFY_SOCKET=/run/gitproc/notify", "RUNTIME_DIRECTORY=/run/web:/run/web/sub",
-                                    "STATE_DIRECTORY=/var/lib/web", watchdog_pid_variable, "WATCHDOG_USEC=3000000"});
+  unit.exec.edit().directories = {
+      {DirectoryKind::runtime, "web"}, {DirectoryKind::state, "web"}, {DirectoryKind::runtime, "web/sub"}};
+  CHECK(spec_of(unit).envp == Texts{"NOTIFY_SOCKET=/run/gitproc/notify",
+                                    "RUNTIME_DIRECTORY=/run/web:/run/web/sub", "STATE_DIRECTORY=/var/lib/web",
+                                    watchdog_pid_variable, "WATCHDOG_USEC=3000000"});
 }
 
 TEST_CASE("':' leaves dollars alone") {
@@ -117,8 +127,10 @@ TEST_CASE("standard output and error go where they are told, and the same target
   CHECK(spec_of(unit).output == StreamTarget{.kind = StreamTarget::Kind::duplicate});
   unit.exec.edit().standard_output = {.kind = OutputKind::truncate, .path = "/tmp/out"};
   unit.exec.edit().standard_error = {.kind = OutputKind::truncate, .path = "/tmp/out"};
-  CHECK(spec_of(unit).output ==
-        StreamTarget{.kind = StreamTarget::Kind::file, .path = "/tmp/out", .flags = O_WRONLY | O_CREAT | O_TRUNC, .mode = 0644});
+  CHECK(spec_of(unit).output == StreamTarget{.kind = StreamTarget::Kind::file,
+                                             .path = "/tmp/out",
+                                             .flags = O_WRONLY | O_CREAT | O_TRUNC,
+                                             .mode = 0644});
   CHECK(spec_of(unit).error == StreamTarget{.kind = StreamTarget::Kind::duplicate});
 }
 

@@ -94,7 +94,8 @@ ExitWatcher::Collected ExitWatcher::collect(std::size_t max) {
     Pid pid = static_cast<Pid>(events[i].data.u32);
     auto watched = watched_.find(pid);
     if (watched == watched_.end()) continue;  // the signal descriptor
-    collected.exits.push_back({.pid = pid, .status = exit_status_of(watched->second, pid), .was_child = false});
+    collected.exits.push_back(
+        {.pid = pid, .status = exit_status_of(watched->second, pid), .was_child = false});
     forget(pid);
   }
   if (count == events_at_once) collected.is_complete = false;

@@ -12,7 +12,8 @@ void FakeProcessDriver::happen(Event event) {
 }
 
 void FakeProcessDriver::fail_next_spawn(ServiceId service, int exit_code, std::string message) {
-  failures_[service] = SpawnFailed{.service = service, .spawn = {}, .exit_code = exit_code, .message = std::move(message)};
+  failures_[service] =
+      SpawnFailed{.service = service, .spawn = {}, .exit_code = exit_code, .message = std::move(message)};
 }
 
 SpawnOutcome FakeProcessDriver::spawn(const Spawn& command) {

@@ -24,15 +24,17 @@ class FakeProcessDriver final : public ProcessDriver {
   // Kills that await an empty service are answered at once, by default.
   void answer_kills(bool answers) { answers_kills_ = answers; }
 
-  std::vector<Command> commands;  // everything that was asked, in order
-  std::vector<AdoptedService> adopted;                          // what take_adopted() gives
-  std::vector<std::pair<ServiceId, AdoptedService>> taken_in;   // by adopt()
-  std::map<ServiceId, ConditionsChecked> conditions;            // answers other than "met"
-  std::map<ServiceId, PreflightChecked> preflights;             // answers other than "nothing missing"
+  std::vector<Command> commands;                               // everything that was asked, in order
+  std::vector<AdoptedService> adopted;                         // what take_adopted() gives
+  std::vector<std::pair<ServiceId, AdoptedService>> taken_in;  // by adopt()
+  std::map<ServiceId, ConditionsChecked> conditions;           // answers other than "met"
+  std::map<ServiceId, PreflightChecked> preflights;            // answers other than "nothing missing"
 
   // --- ProcessDriver ---
   std::vector<AdoptedService> take_adopted() override { return std::exchange(adopted, {}); }
-  void adopt(ServiceId service, const AdoptedService& found) override { taken_in.emplace_back(service, found); }
+  void adopt(ServiceId service, const AdoptedService& found) override {
+    taken_in.emplace_back(service, found);
+  }
   SpawnOutcome spawn(const Spawn& command) override;
   void kill(const Kill& command) override;
   void await_main_pid(const AwaitMainPid& command) override { commands.emplace_back(command); }

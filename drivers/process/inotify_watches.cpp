@@ -45,11 +45,13 @@ std::vector<ServiceId> InotifyWatches::read() {
       const auto* event = reinterpret_cast<const inotify_event*>(at);
       at += sizeof(inotify_event) + event->len;
       if ((event->mask & IN_Q_OVERFLOW) != 0) {
-        for (const auto& [watch, services] : services_) touched.insert(services.begin(), services.end());
+        for (const auto& [watch, services] : services_)
+          touched.insert(services.begin(), services.end());
       } else if (auto found = services_.find(event->wd); found != services_.end()) {
         touched.insert(found->second.begin(), found->second.end());
         if ((event->mask & IN_IGNORED) != 0) {
-          for (ServiceId service : found->second) std::erase(watches_[index_of(service)], event->wd);
+          for (ServiceId service : found->second)
+            std::erase(watches_[index_of(service)], event->wd);
           services_.erase(found);
         }
       }

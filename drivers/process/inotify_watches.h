@@ -26,8 +26,8 @@ class InotifyWatches {
   std::vector<ServiceId> read();
 
  private:
-  std::unordered_map<int, std::vector<ServiceId>> services_;              // by watch descriptor
-  std::unordered_map<std::uint32_t, std::vector<int>> watches_;           // by service
+  std::unordered_map<int, std::vector<ServiceId>> services_;     // by watch descriptor
+  std::unordered_map<std::uint32_t, std::vector<int>> watches_;  // by service
   UniqueFd inotify_;
 };
 

@@ -54,11 +54,12 @@ Result<std::unique_ptr<LinuxProcessDriver>> LinuxProcessDriver::open(Options opt
   options.facts.notify_socket = options.run_directory + "/notify";
   Result<NotifySocket> notify = NotifySocket::open(options.facts.notify_socket);
   if (!notify) return std::unexpected(notify.error());
-  return std::unique_ptr<LinuxProcessDriver>(
-      new LinuxProcessDriver(std::move(options), std::move(*journal), std::move(*notify), raise_descriptor_limit()));
+  return std::unique_ptr<LinuxProcessDriver>(new LinuxProcessDriver(
+      std::move(options), std::move(*journal), std::move(*notify), raise_descriptor_limit()));
 }
 
-LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, NotifySocket notify, Spawner::Options spawner)
+LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, NotifySocket notify,
+                                       Spawner::Options spawner)
     : facts_(std::move(options.facts)),
       cgroups_(std::move(options.cgroups)),
       on_other_exit_(std::move(options.on_other_exit)),
@@ -108,13 +109,17 @@ void LinuxProcessDriver::track(ServiceId service, Pid pid) {
   // It ended before anybody could look.
   tracked_.erase(pid);
   membership_.remove(pid);
-  post(ProcessExited{.service = service, .pid = pid, .status = {.kind = ExitStatus::Kind::unknown, .value = 0}});
+  post(ProcessExited{
+      .service = service, .pid = pid, .status = {.kind = ExitStatus::Kind::unknown, .value = 0}});
 }
 
 SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
   std::expected<Pid, SpawnFault> pid = try_spawn(command);
   if (!pid) {
-    return SpawnFailed{.service = command.service, .spawn = command.spawn, .exit_code = pid.error().exit_code, .message = pid.error().message};
+    return SpawnFailed{.service = command.service,
+                       .spawn = command.spawn,
+                       .exit_code = pid.error().exit_code,
+                       .message = pid.error().message};
   }
   tracked_[*pid] = command.service;
   membership_.add(command.service, *pid);
@@ -140,11 +145,13 @@ std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& comman
     if (!read) return std::unexpected(SpawnFault{.exit_code = 0, .message = read.error().message});
     file_environment = std::move(*read);
   }
-  if (std::optional<SpawnFault> fault = make_managed_directories(exec, facts_, account)) return std::unexpected(*fault);
+  if (std::optional<SpawnFault> fault = make_managed_directories(exec, facts_, account))
+    return std::unexpected(*fault);
 
   ExecSpec spec = make_exec_spec(command, facts_, account, file_environment);
   // Without privilege even the calls that change nothing are refused.
-  bool is_already = spec.account && ::geteuid() != 0 && spec.account->uid == ::geteuid() && spec.account->gid == ::getegid();
+  bool is_already = spec.account && ::geteuid() != 0 && spec.account->uid == ::geteuid() &&
+                    spec.account->gid == ::getegid();
   if (is_already && exec.supplementary_groups.empty()) spec.account.reset();
 
   CgroupTree::Entrance cgroup;
@@ -217,7 +224,8 @@ void LinuxProcessDriver::kill(const Kill& command) {
     if (command.awaits_empty) post(Emptied{.service = command.service});
     return;
   }
-  state->group_kill = command.whole_group && command.signal == SIGKILL ? std::optional(command) : std::nullopt;
+  state->group_kill =
+      command.whole_group && command.signal == SIGKILL ? std::optional(command) : std::nullopt;
   state->awaits_empty = command.awaits_empty;
   if (!state->awaits_empty) return;
   watch_for_empty(command.service, *state);
@@ -273,7 +281,8 @@ void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
 
 void LinuxProcessDriver::look_for_main_pid(ServiceId service, Service& state) {
   const UnitPtr unit = state.awaits_main_pid;
-  Pid pid = unit->pid_file.empty() ? (unit->guesses_main_pid ? guess_main_pid(service, state) : 0) : read_main_pid(service, *unit);
+  Pid pid = unit->pid_file.empty() ? (unit->guesses_main_pid ? guess_main_pid(service, state) : 0)
+                                   : read_main_pid(service, *unit);
   bool is_empty = pid == 0 && membership_.is_empty(service);
   // Without a file to wait for, now is when it must be known.
   if (pid == 0 && !is_empty && !unit->pid_file.empty()) return;
@@ -285,9 +294,11 @@ void LinuxProcessDriver::look_for_main_pid(ServiceId service, Service& state) {
 
 Pid LinuxProcessDriver::read_main_pid(ServiceId service, const Unit& unit) {
   // Watched before it is read, so that nothing falls between. A directory that is not there yet shows in its parent.
-  static constexpr std::uint32_t changes = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR;
+  static constexpr std::uint32_t changes =
+      IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR;
   std::string directory = directory_of(unit.pid_file);
-  while (!watches_.add(service, directory, changes) && directory != "/") directory = directory_of(directory);
+  while (!watches_.add(service, directory, changes) && directory != "/")
+    directory = directory_of(directory);
 
   Result<UniqueFd> file = open_file(unit.pid_file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (!file) return 0;
@@ -346,19 +357,24 @@ std::vector<Event> LinuxProcessDriver::drain() {
   // What a process has said before it ended comes first: by the time its end is seen, its messages have arrived.
   ExitWatcher::Collected ended = exits_.collect(exits_at_once);
   receive_notifications(events);
-  for (const ProcessExit& exit : ended.exits) report_exit(exit, events, touched);
+  for (const ProcessExit& exit : ended.exits)
+    report_exit(exit, events, touched);
 
-  for (ServiceId service : watches_.read()) touched.insert(service);
+  for (ServiceId service : watches_.read())
+    touched.insert(service);
   if (!ended.exits.empty() && !cgroups_) touched.insert(waiting_.begin(), waiting_.end());
-  for (ServiceId service : touched) look_again(service);
+  for (ServiceId service : touched)
+    look_again(service);
 
   std::vector<Event> pending = std::exchange(pending_, {});
-  events.insert(events.end(), std::make_move_iterator(pending.begin()), std::make_move_iterator(pending.end()));
+  events.insert(events.end(), std::make_move_iterator(pending.begin()),
+                std::make_move_iterator(pending.end()));
   if (!ended.is_complete) ::eventfd_write(wake_.get(), 1);
   return events;
 }
 
-void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>& events, std::set<ServiceId>& touched) {
+void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>& events,
+                                     std::set<ServiceId>& touched) {
   membership_.remove(exit.pid);
   auto tracked = tracked_.find(exit.pid);
   if (tracked == tracked_.end()) {
@@ -370,7 +386,8 @@ void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>
   touched.insert(service);
   ProcessExited event{.service = service, .pid = exit.pid, .status = exit.status};
   Service* state = find(service);
-  if (cgroups_ && state != nullptr && exit.status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL}) {
+  if (cgroups_ && state != nullptr &&
+      exit.status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL}) {
     std::uint64_t oom_kills = cgroups_->oom_kills(state->name).value_or(0);
     event.was_oom_killed = oom_kills > state->oom_kills;
     state->oom_kills = oom_kills;

@@ -34,19 +34,22 @@ Result<UniqueFd> open_or_make(int parent_fd, const std::string& name) {
   return open_file_at(parent_fd, name, directory_flags);
 }
 
-Result<void> make_directory(const std::string& base, const ManagedDirectory& directory, const std::optional<Account>& owner) {
+Result<void> make_directory(const std::string& base, const ManagedDirectory& directory,
+                            const std::optional<Account>& owner) {
   if (Result<void> made = make_directories(base, intermediate_mode); !made) return made;
   Result<UniqueFd> at = open_file(base, O_RDONLY | O_DIRECTORY);
   if (!at) return std::unexpected(at.error());
   for (std::string_view component : split(directory.path, '/')) {
     if (component.empty() || component == ".") continue;
-    if (component == "..") return fail("cannot make directory '" + directory.path + "': it leads out of its base");
+    if (component == "..")
+      return fail("cannot make directory '" + directory.path + "': it leads out of its base");
     Result<UniqueFd> next = open_or_make(at->get(), std::string(component));
     if (!next) return std::unexpected(next.error());
     at = std::move(next);
   }
   struct stat status;
-  if (::fstat(at->get(), &status) != 0) return fail_with_errno("cannot examine directory '" + directory.path + "'");
+  if (::fstat(at->get(), &status) != 0)
+    return fail_with_errno("cannot examine directory '" + directory.path + "'");
   if (owner && directory.kind != DirectoryKind::configuration &&
       (status.st_uid != owner->uid || status.st_gid != owner->gid)) {
     if (::fchown(at->get(), owner->uid, owner->gid) != 0) {

@@ -16,7 +16,8 @@ constexpr int max_ancestors = 64;
 
 }  // namespace
 
-void Membership::begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted) {
+void Membership::begin(ServiceId service, const std::string& name, const InvocationId& invocation,
+                       bool is_adopted) {
   Run& run = runs_[index_of(service)];
   std::string hex = invocation.hex();
   if (run.invocation == hex) return;
@@ -61,8 +62,10 @@ void Membership::forget(ServiceId service) {
   const Run& run = found->second;
   services_by_invocation_.erase(run.invocation);
   services_by_name_.erase(run.name);
-  for (Pid pid : run.known) known_.erase(pid);
-  for (Pid pid : run.orphans) orphans_[pid] = std::nullopt;
+  for (Pid pid : run.known)
+    known_.erase(pid);
+  for (Pid pid : run.orphans)
+    orphans_[pid] = std::nullopt;
   for (Pid session : run.sessions) {
     auto owner = sessions_.find(session);
     if (owner != sessions_.end() && owner->second == service) sessions_.erase(owner);

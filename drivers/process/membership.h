@@ -40,9 +40,9 @@ class Membership {
  private:
   struct Run {
     std::string name;
-    std::string invocation;      // hexadecimal, as in the environment
-    std::vector<Pid> known;      // alive, as far as was told
-    std::vector<Pid> sessions;   // led by processes that were spawned, the newest last
+    std::string invocation;     // hexadecimal, as in the environment
+    std::vector<Pid> known;     // alive, as far as was told
+    std::vector<Pid> sessions;  // led by processes that were spawned, the newest last
     std::vector<Pid> orphans;
     bool is_adopted = false;
   };

@@ -25,7 +25,8 @@ std::optional<Duration> parse_usec(std::string_view text) {
 
 std::string_view cut_at_character(std::string_view text, std::size_t limit) {
   if (text.size() <= limit) return text;
-  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80)
+    --limit;
   return text.substr(0, limit);
 }
 

@@ -8,7 +8,8 @@ namespace {
 
 TEST_CASE("the assignments of sd_notify") {
   Notified message = *parse_notify_message(
-      "READY=1\nRELOADING=1\nSTOPPING=1\nWATCHDOG=1\nSTATUS=all fine\nMAINPID=42\nEXTEND_TIMEOUT_USEC=5\nWATCHDOG_USEC=7\nX=y\n");
+      "READY=1\nRELOADING=1\nSTOPPING=1\nWATCHDOG=1\nSTATUS=all "
+      "fine\nMAINPID=42\nEXTEND_TIMEOUT_USEC=5\nWATCHDOG_USEC=7\nX=y\n");
   CHECK(message.is_ready);
   CHECK(message.is_reloading);
   CHECK(message.is_stopping);
@@ -21,8 +22,9 @@ TEST_CASE("the assignments of sd_notify") {
 }
 
 TEST_CASE("what is not understood is passed over") {
-  for (const char* text : {"", "READY", "READY=0", "READY=1 ", "MAINPID=0", "MAINPID=-1", "MAINPID=99999999999", "MAINPID=1x",
-                           "STATUS=\xff\xfe", "BARRIER=1", "\n\n\n", "=", "WATCHDOG_USEC=-5", "EXTEND_TIMEOUT_USEC="}) {
+  for (const char* text :
+       {"", "READY", "READY=0", "READY=1 ", "MAINPID=0", "MAINPID=-1", "MAINPID=99999999999", "MAINPID=1x",
+        "STATUS=\xff\xfe", "BARRIER=1", "\n\n\n", "=", "WATCHDOG_USEC=-5", "EXTEND_TIMEOUT_USEC="}) {
     CAPTURE(text);
     CHECK_FALSE(parse_notify_message(text));
   }
@@ -30,7 +32,8 @@ TEST_CASE("what is not understood is passed over") {
   std::string status = *parse_notify_message("STATUS=a" + std::string(2000, 'x') + "\xc3\xa9")->status;
   CHECK(status.size() == max_status_bytes);
   std::string umlauts;
-  for (int i = 0; i < 1000; ++i) umlauts += "\xc3\xa4";
+  for (int i = 0; i < 1000; ++i)
+    umlauts += "\xc3\xa4";
   CHECK(parse_notify_message("STATUS=a" + umlauts)->status->size() == max_status_bytes - 1);
 }
 
@@ -42,7 +45,8 @@ TEST_CASE("a command name may look like the fields behind it") {
   CHECK(stat->parent == 5);
   CHECK(stat->session == 7);
   CHECK(stat->start_ticks == 123456);
-  for (std::size_t cut = 0; cut < text.size() - 14; ++cut) CHECK_FALSE(parse_proc_stat(text.substr(0, cut)).has_value());
+  for (std::size_t cut = 0; cut < text.size() - 14; ++cut)
+    CHECK_FALSE(parse_proc_stat(text.substr(0, cut)).has_value());
 }
 
 }  // namespace

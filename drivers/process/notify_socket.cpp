@@ -53,7 +53,8 @@ Result<NotifySocket> NotifySocket::open(const std::string& path) {
     return fail_with_errno("cannot make socket '" + path + "'");
   }
   // Beyond the system's bound only root may go; the bound is good enough for others.
-  if (::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) != 0) {
+  if (::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes,
+                   sizeof receive_buffer_bytes) != 0) {
     ::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
   }
   ::unlink(path.c_str());
@@ -61,7 +62,8 @@ Result<NotifySocket> NotifySocket::open(const std::string& path) {
     return fail_with_errno("cannot make socket '" + path + "'");
   }
   static constexpr mode_t anyone_may_send = 0666;
-  if (::chmod(path.c_str(), anyone_may_send) != 0) return fail_with_errno("cannot open socket '" + path + "' to services");
+  if (::chmod(path.c_str(), anyone_may_send) != 0)
+    return fail_with_errno("cannot open socket '" + path + "' to services");
   return socket;
 }
 
@@ -76,11 +78,13 @@ std::vector<Notified> NotifySocket::receive(std::size_t max) {
     header.msg_iovlen = 1;
     header.msg_control = control;
     header.msg_controllen = sizeof control;
-    ssize_t length = retry_on_interrupt([&] { return ::recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
+    ssize_t length =
+        retry_on_interrupt([&] { return ::recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
     if (length < 0) break;
     Pid sender = take_control_data(header, barriers_);
     if ((header.msg_flags & MSG_TRUNC) != 0 || sender <= 0) continue;
-    std::optional<Notified> message = parse_notify_message(std::string_view(text, static_cast<std::size_t>(length)));
+    std::optional<Notified> message =
+        parse_notify_message(std::string_view(text, static_cast<std::size_t>(length)));
     if (!message) continue;
     message->sender = sender;
     messages.push_back(std::move(*message));

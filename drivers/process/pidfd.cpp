@@ -41,7 +41,8 @@ ExitStatus exit_status_of(const UniqueFd& pidfd, Pid pid) {
   }
   PidfdInfo info{};
   info.mask = info_exit;
-  if (::ioctl(pidfd.get(), get_info, &info) == 0 && (info.mask & info_exit) != 0) return exit_status_from(info.exit_code);
+  if (::ioctl(pidfd.get(), get_info, &info) == 0 && (info.mask & info_exit) != 0)
+    return exit_status_from(info.exit_code);
   return {.kind = ExitStatus::Kind::unknown, .value = 0};
 }
 

@@ -18,7 +18,7 @@ struct ProcStat {
   Pid parent = 0;
   Pid process_group = 0;
   Pid session = 0;
-  std::uint64_t start_ticks = 0;    // since boot, in clock ticks
+  std::uint64_t start_ticks = 0;  // since boot, in clock ticks
   // Of a zombie, as waitpid(2) gives it; 0 also where the reader may not see it.
   std::optional<int> wait_status;
 

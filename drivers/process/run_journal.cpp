@@ -72,7 +72,8 @@ std::string_view to_string(ExitStatus::Kind kind) {
 }
 
 std::optional<ExitStatus::Kind> parse_exit_kind(std::string_view word) {
-  for (auto kind : {ExitStatus::Kind::exited, ExitStatus::Kind::killed, ExitStatus::Kind::dumped, ExitStatus::Kind::unknown}) {
+  for (auto kind : {ExitStatus::Kind::exited, ExitStatus::Kind::killed, ExitStatus::Kind::dumped,
+                    ExitStatus::Kind::unknown}) {
     if (to_string(kind) == word) return kind;
   }
   return std::nullopt;
@@ -81,8 +82,10 @@ std::optional<ExitStatus::Kind> parse_exit_kind(std::string_view word) {
 std::optional<RecordedProcess> parse_process(std::string_view pid, std::string_view boot_time) {
   auto number = parse_number<Pid>(pid);
   auto usec = parse_number<std::uint64_t>(boot_time);
-  if (!number || *number < 0 || !usec || *usec > static_cast<std::uint64_t>(Duration::max().count())) return std::nullopt;
-  return RecordedProcess{.pid = *number, .latest_start = Instant(Duration(static_cast<Duration::rep>(*usec)))};
+  if (!number || *number < 0 || !usec || *usec > static_cast<std::uint64_t>(Duration::max().count()))
+    return std::nullopt;
+  return RecordedProcess{.pid = *number,
+                         .latest_start = Instant(Duration(static_cast<Duration::rep>(*usec)))};
 }
 
 using Fields = std::vector<std::string_view>;  // without the line's end
@@ -210,8 +213,10 @@ std::string process_text(const RecordedProcess& process) {
 
 std::string latch_text(const std::optional<Latch>& latch) {
   if (!latch) return "";
-  std::string text = " " + std::string(to_string(latch->kind)) + " " + std::string(gitproc::to_string(latch->result));
-  if (latch->exit) text += " " + std::string(to_string(latch->exit->kind)) + " " + std::to_string(latch->exit->value);
+  std::string text =
+      " " + std::string(to_string(latch->kind)) + " " + std::string(gitproc::to_string(latch->result));
+  if (latch->exit)
+    text += " " + std::string(to_string(latch->exit->kind)) + " " + std::to_string(latch->exit->value);
   return text;
 }
 
@@ -223,7 +228,8 @@ std::string print_entry(const Entry& entry) {
   // A process 0 stands for one that is known not to be: pid 0 never lives.
   RecordedProcess main = entry.main.value_or(RecordedProcess{});
   if (entry.main || last_was_start || service.was_started) {
-    text += spawn_line_of(service, ExecPhase::start, last_was_start ? service.command_index : 0) + process_text(main);
+    text += spawn_line_of(service, ExecPhase::start, last_was_start ? service.command_index : 0) +
+            process_text(main);
     if (service.was_started) text += "\nstarted " + service.name + " " + process_text(main);
   }
   if (!last_was_start) {
@@ -235,7 +241,8 @@ std::string print_entry(const Entry& entry) {
   return text;
 }
 
-std::optional<AdoptedProcess> adopted_process(const std::optional<RecordedProcess>& process, IsAlive is_alive) {
+std::optional<AdoptedProcess> adopted_process(const std::optional<RecordedProcess>& process,
+                                              IsAlive is_alive) {
   if (!process || process->pid == 0) return std::nullopt;
   return AdoptedProcess{.pid = process->pid, .is_alive = is_alive(process->pid, process->latest_start)};
 }
@@ -258,7 +265,8 @@ bool is_alive_in_proc(Pid pid, Instant latest_start) {
   return stat && !stat->is_dead() && stat->start_ticks <= ticks_of(latest_start) + 1;
 }
 
-std::vector<AdoptedService> replay_run_journal(std::string_view text, std::string_view boot_id, IsAlive is_alive) {
+std::vector<AdoptedService> replay_run_journal(std::string_view text, std::string_view boot_id,
+                                               IsAlive is_alive) {
   return adopt(read_entries(text, boot_id), is_alive);
 }
 
@@ -272,7 +280,8 @@ Result<RunJournal> RunJournal::open(std::string path, std::string boot_id) {
   }
   // What is found is written anew at once: the torn end of the last agent's is gone, another boot's too.
   std::string contents = header_line(journal.boot_id_);
-  for (const auto& [name, entry] : entries) contents += print_entry(entry);
+  for (const auto& [name, entry] : entries)
+    contents += print_entry(entry);
   if (Result<void> replaced = journal.replace(contents); !replaced) return std::unexpected(replaced.error());
   journal.adopted_ = adopt(std::move(entries), is_alive_in_proc);
   return journal;
@@ -319,7 +328,8 @@ Result<void> RunJournal::compact() {
   Result<std::string> text = read_file(path_, max_bytes);
   if (!text) return std::unexpected(text.error());
   std::string contents = header_line(boot_id_);
-  for (const auto& [name, entry] : read_entries(*text, boot_id_)) contents += print_entry(entry);
+  for (const auto& [name, entry] : read_entries(*text, boot_id_))
+    contents += print_entry(entry);
   return replace(contents);
 }
 

@@ -36,7 +36,8 @@ bool is_alive_in_proc(Pid pid, Instant latest_start);  // by /proc/PID/stat
 
 // What the text of a journal tells, ordered by name. Pure but for `is_alive`. A journal of another boot, of
 // another format, or without a header tells nothing.
-std::vector<AdoptedService> replay_run_journal(std::string_view text, std::string_view boot_id, IsAlive is_alive);
+std::vector<AdoptedService> replay_run_journal(std::string_view text, std::string_view boot_id,
+                                               IsAlive is_alive);
 
 class RunJournal {
  public:

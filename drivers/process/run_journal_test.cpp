@@ -16,9 +16,13 @@ const std::string header = "gitproc-runs 1 boot .\n";
 const std::string spawn_web = "\nspawn web 7 " + hex + " start 0 2 100 5000000 .\n";
 
 // In these stories the process 100 lives, started in the fifth second.
-bool is_alive(Pid pid, Instant latest_start) { return pid == 100 && latest_start >= Instant(std::chrono::seconds(5)); }
+bool is_alive(Pid pid, Instant latest_start) {
+  return pid == 100 && latest_start >= Instant(std::chrono::seconds(5));
+}
 
-std::vector<AdoptedService> replay(const std::string& lines) { return replay_run_journal(header + lines, "boot", is_alive); }
+std::vector<AdoptedService> replay(const std::string& lines) {
+  return replay_run_journal(header + lines, "boot", is_alive);
+}
 
 AdoptedService web() {
   AdoptedService service;
@@ -31,7 +35,9 @@ AdoptedService web() {
 }
 
 // Braced lists do not compare by themselves.
-bool same(const std::vector<AdoptedService>& found, const std::vector<AdoptedService>& expected) { return found == expected; }
+bool same(const std::vector<AdoptedService>& found, const std::vector<AdoptedService>& expected) {
+  return found == expected;
+}
 
 TEST_CASE("a spawned main process is found again") { CHECK(same(replay(spawn_web), {web()})); }
 
@@ -46,8 +52,10 @@ TEST_CASE("start-up, a change of the main process and a stop leave their marks")
   service.was_started = service.was_stopping = true;
   service.fingerprint = 8;
   service.main = AdoptedProcess{.pid = 200, .is_alive = false};
-  CHECK(same(replay(spawn_web + "\nstarted web 100 6000000 .\n\nmain web 200 6000000 .\n\nstamped web 8 .\n\nstopping web .\n"),
-                       {service}));
+  CHECK(same(
+      replay(spawn_web +
+             "\nstarted web 100 6000000 .\n\nmain web 200 6000000 .\n\nstamped web 8 .\n\nstopping web .\n"),
+      {service}));
 }
 
 TEST_CASE("a command beside the main process is the control process, until start-up is complete") {
@@ -94,7 +102,10 @@ TEST_CASE("torn, damaged and foreign text tells nothing, and hurts nothing besid
     CHECK(replay(torn).size() == (is_whole ? 1u : 0u));
     CHECK(same(replay(torn + spawn_web), {web()}));
   }
-  CHECK(same(replay(spawn_web + "\nspawn db x y z .\n\nstarted web -3 1 .\n\nstarted web 1 99999999999999999999 .\n\nwhat .\n"), {web()}));
+  CHECK(same(
+      replay(spawn_web +
+             "\nspawn db x y z .\n\nstarted web -3 1 .\n\nstarted web 1 99999999999999999999 .\n\nwhat .\n"),
+      {web()}));
   CHECK(replay_run_journal(header + spawn_web, "another-boot", is_alive).empty());
   CHECK(replay_run_journal("gitproc-runs 2 boot .\n" + spawn_web, "boot", is_alive).empty());
   CHECK(replay_run_journal("", "boot", is_alive).empty());
@@ -124,7 +135,8 @@ TEST_CASE("a journal tells the same after it was opened again, and after it was 
   write_spawn(*journal, "once", 1 << 30);
   RunRecord record{.name = "web", .kind = RunRecord::Kind::started, .main_pid = ::getpid()};
   REQUIRE(journal->append(record, read_clocks().instant));
-  REQUIRE(journal->append({.name = "once", .kind = RunRecord::Kind::ended, .latch = Latch{}}, read_clocks().instant));
+  REQUIRE(journal->append({.name = "once", .kind = RunRecord::Kind::ended, .latch = Latch{}},
+                          read_clocks().instant));
   REQUIRE(journal->append({.name = "db", .kind = RunRecord::Kind::stopping}, read_clocks().instant));
 
   AdoptedService web = gitproc::web(), db = web, once = web;
@@ -171,7 +183,9 @@ TEST_CASE("a record that cannot be written is an error") {
   UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   if (!full) GITPROC_SKIP("there is no /dev/full");
   REQUIRE(::dup3(full.get(), journal->fd(), O_CLOEXEC) >= 0);
-  CHECK(journal->append({.name = "web", .kind = RunRecord::Kind::stopping}, {}).error().message.ends_with("no space left on device"));
+  CHECK(journal->append({.name = "web", .kind = RunRecord::Kind::stopping}, {})
+            .error()
+            .message.ends_with("no space left on device"));
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ long clone3_onto_stack([[maybe_unused]] clone_args& arguments, [[maybe_unused]] 
       "hlt\n"
       "1:"
       : "=a"(result)
-      : "0"(static_cast<long>(SYS_clone3)), "D"(&arguments), "S"(sizeof arguments), [plan] "r"(plan), [run] "r"(&run_child)
+      : "0"(static_cast<long>(SYS_clone3)), "D"(&arguments),
+        "S"(sizeof arguments), [plan] "r"(plan), [run] "r"(&run_child)
       : "rcx", "r11", "memory");
   return result;
 #elif defined(__aarch64__)
@@ -101,14 +102,16 @@ std::uint64_t signals_ignored_now() {
   std::uint64_t ignored = 0;
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction action {};
-    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) ignored |= 1ull << (signal - 1);
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
+      ignored |= 1ull << (signal - 1);
   }
   return ignored;
 }
 
 // A plain clone has no close_range(2) to rely on: what the agent itself inherited must go by itself.
 void close_inherited_on_exec() {
-  for (int fd = 3; fd < 1024; ++fd) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (int fd = 3; fd < 1024; ++fd)
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 bool lacks_clone3(long error_number) {
@@ -159,7 +162,8 @@ struct Spawner::Prepared {
 Spawner::Spawner(Options options)
     : options_(options), is_plain_(options.is_plain), ignored_signals_(signals_ignored_now()) {
   // Where the machine has no 128 KiB left it is not possible to go on.
-  stack_ = ::mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  stack_ = ::mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack_ == MAP_FAILED) std::abort();
   ::mprotect(stack_, guard_bytes, PROT_NONE);
   if (is_plain_) close_inherited_on_exec();
@@ -188,15 +192,16 @@ long Spawner::clone_child(Prepared& prepared) {
   }
   prepared.plan.is_plain = true;
   prepared.plan.cgroup_fd = prepared.cgroup.fd;
-  int pid = ::clone(run_child_plainly, stack + stack_bytes, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, &prepared.plan, nullptr,
-                    nullptr, &prepared.is_sharing_memory);
+  int pid = ::clone(run_child_plainly, stack + stack_bytes, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD,
+                    &prepared.plan, nullptr, nullptr, &prepared.is_sharing_memory);
   return pid < 0 ? -errno : pid;
 }
 
 std::optional<SpawnFault> Spawner::wait_until_executed(Prepared& prepared, Pid pid) {
   for (;;) {
     if (__atomic_load_n(&prepared.is_sharing_memory, __ATOMIC_ACQUIRE) == 0) return std::nullopt;
-    long result = ::syscall(SYS_futex, &prepared.is_sharing_memory, FUTEX_WAIT, 1, &execute_deadline, nullptr, 0);
+    long result =
+        ::syscall(SYS_futex, &prepared.is_sharing_memory, FUTEX_WAIT, 1, &execute_deadline, nullptr, 0);
     if (result == 0 || errno == EAGAIN || errno == EINTR) continue;
     // Stopped by somebody, or held up by a file system that does not answer.
     ::kill(pid, SIGKILL);
@@ -205,11 +210,12 @@ std::optional<SpawnFault> Spawner::wait_until_executed(Prepared& prepared, Pid p
   }
 }
 
-std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line,
-                                              Cgroup cgroup) {
+std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_fd,
+                                              const std::string& spawn_line, Cgroup cgroup) {
   Prepared prepared;
   Result<std::string> executable = find_executable(spec.path);
-  if (!executable) return std::unexpected(SpawnFault{exit_code_of(ChildStage::exec), executable.error().message});
+  if (!executable)
+    return std::unexpected(SpawnFault{exit_code_of(ChildStage::exec), executable.error().message});
   prepared.path = std::move(*executable);
   prepared.cgroup = cgroup;
   prepared.record.reserve(spawn_line.size() + max_record_tail_bytes);
@@ -218,7 +224,8 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
 
   ChildPlan& plan = prepared.plan;
   prepared.argv.reserve(spec.argv.size() + 1);
-  for (const std::string& argument : spec.argv) prepared.argv.push_back(argument.c_str());
+  for (const std::string& argument : spec.argv)
+    prepared.argv.push_back(argument.c_str());
   prepared.argv.push_back(nullptr);
   prepared.envp.reserve(spec.envp.size() + 1);
   for (const std::string& variable : spec.envp) {
@@ -286,10 +293,12 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   if (result < 0) {
     int error_number = static_cast<int>(-result);
     // These are about the cgroup that it should have been born in; all others are a lack of resources.
-    bool is_cgroup = cgroup.fd >= 0 && (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
-                                        error_number == EOPNOTSUPP || error_number == EBADF);
-    return std::unexpected(SpawnFault{.exit_code = is_cgroup ? exit_code_of(ChildStage::cgroup) : 0,
-                                      .message = system_error("cannot make a process", error_number).message});
+    bool is_cgroup =
+        cgroup.fd >= 0 && (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
+                           error_number == EOPNOTSUPP || error_number == EBADF);
+    return std::unexpected(
+        SpawnFault{.exit_code = is_cgroup ? exit_code_of(ChildStage::cgroup) : 0,
+                   .message = system_error("cannot make a process", error_number).message});
   }
   Pid pid = static_cast<Pid>(result);
   if (fault) return std::unexpected(std::move(*fault));

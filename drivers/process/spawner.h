@@ -50,7 +50,8 @@ class Spawner {
   // `journal_fd` and `spawn_line`: see RunJournal.
   // The process is a child of the caller, leads a session, and must be reaped by the caller; after a
   // fault nothing is left of it.
-  std::expected<Pid, SpawnFault> spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line, Cgroup cgroup);
+  std::expected<Pid, SpawnFault> spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line,
+                                       Cgroup cgroup);
 
  private:
   struct Prepared;
