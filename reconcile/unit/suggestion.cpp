@@ -13,22 +13,29 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-// Insertions, deletions, replacements and swaps of neighbours (the restricted Damerau-Levenshtein distance).
-unsigned edit_distance(std::string_view a, std::string_view b) {
+// Insertions, deletions, replacements and swaps of neighbours (the restricted Damerau-Levenshtein distance);
+// `enough` or more as soon as it cannot be less.
+unsigned edit_distance(std::string_view a, std::string_view b, unsigned enough) {
   std::array<std::array<unsigned, max_word_bytes + 1>, 3> rows{};
   for (unsigned j = 0; j <= b.size(); ++j) rows[0][j] = j;
+  unsigned least_above = 0;
   for (unsigned i = 1; i <= a.size(); ++i) {
     auto& row = rows[i % 3];
     const auto& above = rows[(i + 2) % 3];
     const auto& two_above = rows[(i + 1) % 3];
     row[0] = i;
+    unsigned least = i;
     for (unsigned j = 1; j <= b.size(); ++j) {
       const bool is_equal = lower(a[i - 1]) == lower(b[j - 1]);
       row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (is_equal ? 0 : 1)});
       if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1])) {
         row[j] = std::min(row[j], two_above[j - 2] + 1);
       }
+      least = std::min(least, row[j]);
     }
+    // Every later row grows from the last two.
+    if (least >= enough && least_above >= enough) return enough;
+    least_above = least;
   }
   return rows[a.size() % 3][b.size()];
 }
@@ -44,7 +51,7 @@ std::string_view closest(std::string_view word, const std::vector<std::string_vi
     if (candidate.size() > max_word_bytes) continue;
     const std::size_t difference = std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
     if (difference >= fewest) continue;
-    unsigned distance = edit_distance(word, candidate);
+    unsigned distance = edit_distance(word, candidate, fewest);
     if (distance < fewest) {
       fewest = distance;
       best = candidate;
