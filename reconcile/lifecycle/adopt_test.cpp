@@ -218,3 +218,44 @@ TEST_CASE("an adopted service is probed at once, and counts as started") {
   CHECK(story.outcome() == "running/success");
   CHECK(story.service.health() == HealthState::starting);
 }
+
+TEST_CASE("start-up goes on in ExecCondition= and ExecStartPost= as well") {
+  Unit unit = plain_unit();
+  unit.auxiliary.edit().condition = {command("/bin/cond")};
+  unit.auxiliary.edit().start_post = {command("/bin/a"), command("/bin/b")};
+  AdoptedService record;
+  record.name = "web";
+  record.phase = ExecPhase::condition;
+  Story early(unit);
+  CHECK(early.adopt(record) == Lines{"spawn start#0"});
+  record.phase = ExecPhase::start_post;
+  record.main = alive;
+  Story late(unit);
+  CHECK(late.adopt(record) == Lines{"spawn start-post#1 main=10"});
+}
+
+TEST_CASE("a stop by request of what was not started, or was reloading, goes on with the signals") {
+  Unit unit = plain_unit();
+  unit.auxiliary.edit().stop = {command("/bin/stop")};
+  AdoptedService record = started(alive);
+  record.was_stopping = true;
+  record.was_started = false;
+  Story starting(unit);
+  CHECK(starting.adopt(record) == Lines{"kill TERM main=10 group awaits-empty"});
+  record.was_started = true;
+  record.phase = ExecPhase::reload;
+  Story reloading(unit);
+  CHECK(reloading.adopt(record) == Lines{"kill TERM main=10 group awaits-empty"});
+}
+
+TEST_CASE("a service whose unit nobody knows any more runs on, and can be stopped") {
+  Lifecycle service(Story::id);
+  IdSource ids(1);
+  Commands commands;
+  LifecycleContext context{Now{Instant(seconds(1)), WallTime(seconds(1))}, ids, commands};
+  service.adopt(started(alive), nullptr, context);
+  CHECK(service.phase() == Phase::running);
+  CHECK(service.unit()->name == "web");
+  service.stop(StopCause::operator_request, context);
+  CHECK(service.phase() == Phase::stop_sigterm);
+}

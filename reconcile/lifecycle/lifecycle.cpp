@@ -174,8 +174,7 @@ void Lifecycle::on(const Spawned& event, LifecycleContext& context) {
     bool may_kill = unit_ && unit_->kill->mode != KillMode::none;
     // It took so long that nobody waits for it any more: it must not run beside what came after it.
     if (!is_ours && may_kill) {
-      context.commands.push_back(
-          Kill{.service = id_, .unit = unit_, .control_pid = event.pid, .signal = unit_->kill->final_signal});
+      kill_alone(event.pid, unit_->kill->final_signal, context);
     }
     return;
   }

@@ -197,6 +197,7 @@ class Lifecycle {
   void enter_stop(LifecycleContext& context);
   void enter_kill(Phase phase, KillReason reason, LifecycleContext& context);
   void send_kill(LifecycleContext& context);
+  void kill_alone(Pid pid, int signal, LifecycleContext& context);
   void advance_kill(LifecycleContext& context);
   bool is_killing() const { return is_stopping() && phase_ != Phase::stop && phase_ != Phase::stop_post; }
   void end_by_mode(TimeoutFailureMode mode, LifecycleContext& context);

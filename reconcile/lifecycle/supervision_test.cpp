@@ -256,6 +256,17 @@ TEST_CASE("forking: several are left and none is the main one: up until all are 
   CHECK(story.emptied() == Lines{"clean-up", "record ended latch=stopped/success"});
 }
 
+TEST_CASE("forking: a reload that is killed does not end the watch for the processes without a main one") {
+  Unit unit = forking_unit();
+  unit.auxiliary.edit().reload = {command("/bin/reload")};
+  Story story = forked(unit);
+  story.found(0);
+  story.reload();
+  story.spawned(6);
+  CHECK(story.wait(seconds(10)) == Lines{"kill KILL control=6 awaits-empty"});
+  CHECK(story.emptied() == Lines{"clean-up", "record ended latch=stopped/success"});
+}
+
 TEST_CASE("forking: the PID file is late, or never comes") {
   Story late = forked(forking_unit("/run/web.pid"));
   late.wait(seconds(9));
@@ -297,6 +308,17 @@ TEST_CASE("forking: the first process hangs, or fails") {
   hangs.exited(5, signalled(15));
   hangs.emptied();
   CHECK(hangs.outcome() == "failed/timeout");
+}
+
+TEST_CASE("forking: a main process that says MAINPID= and ends before the PID file is seen") {
+  Unit unit = forking_unit("/run/web.pid");
+  unit.notify_access = NotifyAccess::all;
+  Story story = forked(unit);
+  Notified event = from(20);
+  event.main_pid = 20;
+  CHECK(story.tell(event) == Lines{"record main-pid main=20"});
+  CHECK(story.exited(20, exit_code(0)) == Lines{});  // another one may be written down
+  CHECK(story.found(21) == Lines{"record main-pid main=21", "record started main=21"});
 }
 
 TEST_CASE("a health check: the service is up when its first probe has passed") {

@@ -39,6 +39,14 @@ void Lifecycle::send_kill(LifecycleContext& context) {
   context.commands.push_back(*std::move(kill));
 }
 
+// Signals one process. A Kill says anew whether an empty group is awaited, so what was awaited still is.
+void Lifecycle::kill_alone(Pid pid, int signal, LifecycleContext& context) {
+  bool is_main_unknown = has_main_ && main_pid_ == 0;
+  bool awaits_empty = is_main_unknown || (is_killing() && is_group_awaited_ && !is_group_empty_);
+  context.commands.push_back(Kill{
+      .service = id_, .unit = unit_, .control_pid = pid, .signal = signal, .awaits_empty = awaits_empty});
+}
+
 // Goes on when nobody is left to wait for.
 void Lifecycle::advance_kill(LifecycleContext& context) {
   if (pending_spawn_ != SpawnId{}) return;
@@ -97,8 +105,7 @@ void Lifecycle::phase_expired(LifecycleContext& context) {
     case Phase::reload:
       if (control_pid_ != 0) {
         constexpr int sigkill = 9;
-        context.commands.push_back(
-            Kill{.service = id_, .unit = unit_, .control_pid = control_pid_, .signal = sigkill});
+        kill_alone(control_pid_, sigkill, context);
         control_pid_ = 0;
       }
       pending_spawn_ = {};
