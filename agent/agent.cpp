@@ -18,6 +18,8 @@
 #include "agent/machine.h"
 #include "agent/requests.h"
 #include "drivers/base/system_call.h"
+#include "drivers/cgroup/layout.h"
+#include "drivers/cgroup/tree.h"
 #include "drivers/process/linux_process_driver.h"
 #include "drivers/store/state_lock.h"
 
@@ -28,14 +30,11 @@ constexpr int exit_failed = 1;
 constexpr int exit_usage = 2;
 constexpr std::size_t daemon_log_bytes = 10u << 20;
 constexpr std::size_t daemon_log_files = 5;
+constexpr std::size_t max_mountinfo_bytes = 4u << 20;
 
 int refuse(const std::string& message, int exit_code) {
   std::cerr << "gitproc agent: " << message << "\n";
   return exit_code;
-}
-
-Result<void> make_directory(const std::string& path, mode_t mode) {
-  return make_directories(path, mode);
 }
 
 Result<void> start_logging(const Configuration& configuration) {
@@ -111,9 +110,68 @@ Result<void> check_repository(const Configuration& configuration, const DurableS
   return fail(repository.error().message + " (make one with: gitproc init " + configuration.repo + ")");
 }
 
+ExecFacts exec_facts(const Configuration& configuration, const SpecifierContext& machine) {
+  bool is_root = ::geteuid() == 0;
+  ExecFacts facts{.tree = machine.tree,
+                  .notify_socket = "",
+                  .log_directory = configuration.log_dir,
+                  .home = machine.home,
+                  .default_working_directory = is_root ? "/" : machine.home,
+                  .runtime_directory = machine.runtime_directory,
+                  .state_directory = machine.state_directory,
+                  .cache_directory = machine.cache_directory,
+                  .logs_directory = machine.logs_directory,
+                  .configuration_directory = machine.configuration_directory};
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    std::string_view text = *variable;
+    std::size_t equals = text.find('=');
+    if (equals != std::string_view::npos) facts.agent_environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  // As systemd's managers do: the locale for all, and for a user's services who and where that user is.
+  for (const EnvironmentVariable& variable : facts.agent_environment) {
+    bool is_locale = variable.first == "LANG" || variable.first.starts_with("LC_");
+    bool is_user = variable.first == "XDG_RUNTIME_DIR";
+    if (is_locale || (!is_root && is_user)) facts.default_environment.push_back(variable);
+  }
+  if (!is_root) {
+    facts.default_environment.emplace_back("HOME", machine.home);
+    facts.default_environment.emplace_back("LOGNAME", machine.user_name);
+    facts.default_environment.emplace_back("SHELL", machine.shell);
+    facts.default_environment.emplace_back("USER", machine.user_name);
+  }
+  return facts;
+}
+
+Result<CgroupTree> open_cgroups(const std::string& parent) {
+  Result<std::string> mounts = read_file("/proc/self/mountinfo", max_mountinfo_bytes);
+  if (!mounts) return std::unexpected(mounts.error());
+  std::optional<std::string> mount = find_cgroup2_mount(*mounts);
+  if (!mount) return fail("no cgroup2 file system is mounted", ErrorCode::unavailable);
+  return CgroupTree::open(*mount, parent);
+}
+
+// What this node has to do without is said in `unavailable`.
+Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& configuration, const Machine& machine,
+                                                           std::vector<std::string>& unavailable) {
+  LinuxProcessDriver::Options options{.facts = exec_facts(configuration, machine.specifiers),
+                                      .run_directory = configuration.run_dir,
+                                      .boot_id = machine.boot_id,
+                                      .cgroups = std::nullopt,
+                                      .on_other_exit = nullptr};
+  if (Result<CgroupTree> cgroups = open_cgroups(configuration.cgroup_parent); cgroups) {
+    options.cgroups = *std::move(cgroups);
+  } else if (cgroups.error().code == ErrorCode::busy) {
+    return std::unexpected(cgroups.error());
+  } else {
+    unavailable.push_back("services have no cgroup of their own: " + cgroups.error().message);
+  }
+  if (::geteuid() != 0) unavailable.push_back("User=, Group= and what else needs root: the agent runs as an ordinary user");
+  return LinuxProcessDriver::open(std::move(options));
+}
+
 int run(const AgentArguments& arguments, const Configuration& configuration) {
   for (const std::string& directory : {configuration.state_dir, configuration.log_dir, configuration.run_dir}) {
-    if (Result<void> made = make_directory(directory, 0755); !made) return refuse(made.error().message, exit_failed);
+    if (Result<void> made = make_directories(directory, 0755); !made) return refuse(made.error().message, exit_failed);
   }
   Result<StateLock> lock = StateLock::acquire(configuration.state_dir);
   if (!lock) return refuse(lock.error().message, exit_failed);
@@ -129,11 +187,8 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   Machine machine = read_machine(configuration.state_dir + "/tree");
   NodeIdentity node{.name = configuration.node.empty() ? machine.specifiers.host_name : configuration.node,
                     .labels = configuration.labels};
-  Result<std::unique_ptr<ProcessDriver>> processes = make_linux_process_driver({.run_dir = configuration.run_dir,
-                                                                                .log_dir = configuration.log_dir,
-                                                                                .boot_id = machine.boot_id,
-                                                                                .cgroup_parent = configuration.cgroup_parent,
-                                                                                .specifiers = machine.specifiers});
+  std::vector<std::string> unavailable;
+  Result<std::unique_ptr<LinuxProcessDriver>> processes = open_processes(configuration, machine, unavailable);
   if (!processes) return refuse(processes.error().message, exit_failed);
   Result<std::unique_ptr<StoreWriter>> writer = StoreWriter::start(store);
   if (!writer) return refuse(writer.error().message, exit_failed);
@@ -149,7 +204,7 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
                  .processes = **processes,
                  .store = **writer,
                  .rotator = *rotator,
-                 .unavailable = (*processes)->unavailable()});
+                 .unavailable = std::move(unavailable)});
   Requests requests(loop, daemon,
                     [&arguments] { return load_configuration(arguments, default_paths(path_environment())); });
   Result<std::unique_ptr<ControlServer>> server =

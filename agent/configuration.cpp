@@ -5,6 +5,7 @@
 
 #include "agent/protocol/json.h"
 #include "drivers/base/system_call.h"
+#include "reconcile/base/strings.h"
 #include "reconcile/unit/values.h"
 
 namespace gitproc {
