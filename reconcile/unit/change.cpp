@@ -15,7 +15,8 @@ void compare_watched(const Unit& from, const Unit& to, UnitDifference& differenc
     });
     if (before == from.watched->end() || before->content == watched.content) continue;
     difference.directives.push_back((watched.restarts ? "RestartOn=" : "ReloadOn=") + watched.path);
-    difference.effect = std::max(difference.effect, watched.restarts ? ChangeEffect::restart : ChangeEffect::reload);
+    difference.effect =
+        std::max(difference.effect, watched.restarts ? ChangeEffect::restart : ChangeEffect::reload);
   }
 }
 

@@ -17,7 +17,8 @@ const std::vector<const Directive*>& all_directives() {
     std::vector<const Directive*> directives;
     for (auto part : {unit_directives(), service_directives(), exec_directives(), stdio_directives(),
                       resource_directives(), gitproc_directives()}) {
-      for (const Directive& directive : part) directives.push_back(&directive);
+      for (const Directive& directive : part)
+        directives.push_back(&directive);
     }
     return directives;
   }();
@@ -32,8 +33,9 @@ const Directive* find_directive(std::string_view section, std::string_view key) 
     return directives;
   }();
   const std::pair name(section, key);
-  auto at = std::lower_bound(sorted.begin(), sorted.end(), name,
-                             [](const Directive* directive, const auto& wanted) { return name_of(directive) < wanted; });
+  auto at = std::lower_bound(
+      sorted.begin(), sorted.end(), name,
+      [](const Directive* directive, const auto& wanted) { return name_of(directive) < wanted; });
   return at != sorted.end() && name_of(*at) == name ? *at : nullptr;
 }
 

@@ -116,7 +116,8 @@ void read_environment_file(Reader& reader) {
   const bool is_optional = path->starts_with('-');
   if (is_optional) path->erase(0, 1);
   if (!is_absolute_path(*path)) return reader.bad_value(reader.value(), "is not an absolute path");
-  EnvironmentFiles::edit(reader.unit()).push_back({.path = simplify_path_value(*path), .is_optional = is_optional});
+  EnvironmentFiles::edit(reader.unit())
+      .push_back({.path = simplify_path_value(*path), .is_optional = is_optional});
 }
 
 void print_environment_files(const Unit& unit, Lines& lines) {
@@ -183,13 +184,15 @@ template <DirectoryKind Kind>
 void read_directories(Reader& reader) {
   if (reader.value().empty()) {
     if (Directories::get(reader.unit()).empty()) return;
-    std::erase_if(Directories::edit(reader.unit()), [](const ManagedDirectory& known) { return known.kind == Kind; });
+    std::erase_if(Directories::edit(reader.unit()),
+                  [](const ManagedDirectory& known) { return known.kind == Kind; });
     return;
   }
   for (const Word& word : reader.expanded_words()) {
     std::string_view text = word.text;
     if (std::size_t colon = text.find(':'); colon != std::string_view::npos) {
-      reader.warning(std::string(reader.key()) + "=: the symbolic link in '" + printable(text) + "' is not made");
+      reader.warning(std::string(reader.key()) + "=: the symbolic link in '" + printable(text) +
+                     "' is not made");
       text = text.substr(0, colon);
     }
     std::string path = simplify_path(text);
@@ -248,8 +251,10 @@ constexpr Directive directory_mode(std::string_view key) {
 }
 
 constexpr Directive directives[] = {
-    {"Service", "User", read_account<&ExecContext::user>, print_text<&ExecContext::user>, ChangeEffect::restart},
-    {"Service", "Group", read_account<&ExecContext::group>, print_text<&ExecContext::group>, ChangeEffect::restart},
+    {"Service", "User", read_account<&ExecContext::user>, print_text<&ExecContext::user>,
+     ChangeEffect::restart},
+    {"Service", "Group", read_account<&ExecContext::group>, print_text<&ExecContext::group>,
+     ChangeEffect::restart},
     list<&ExecContext::supplementary_groups, check_account_name>("SupplementaryGroups"),
     {"Service", "Environment", read_environment, print_environment, ChangeEffect::restart},
     {"Service", "EnvironmentFile", read_environment_file, print_environment_files, ChangeEffect::restart},
@@ -285,16 +290,14 @@ constexpr Directive directives[] = {
     directory_mode<DirectoryKind::logs>("LogsDirectoryMode"),
     directories<DirectoryKind::configuration>("ConfigurationDirectory"),
     directory_mode<DirectoryKind::configuration>("ConfigurationDirectoryMode"),
-    field<ExecField<&ExecContext::runtime_preserve>, WordValue<preserve_words>>("Service", "RuntimeDirectoryPreserve",
-                                                                               ChangeEffect::later),
+    field<ExecField<&ExecContext::runtime_preserve>, WordValue<preserve_words>>(
+        "Service", "RuntimeDirectoryPreserve", ChangeEffect::later),
     exec_field<&ExecContext::ignores_sigpipe, BooleanValue>("IgnoreSIGPIPE"),
     exec_field<&ExecContext::no_new_privileges, BooleanValue>("NoNewPrivileges"),
 };
 
 }  // namespace
 
-std::span<const Directive> exec_directives() {
-  return directives;
-}
+std::span<const Directive> exec_directives() { return directives; }
 
 }  // namespace gitproc

@@ -15,8 +15,8 @@ namespace {
 
 constexpr EnumWord<bool> desired_words[] = {{"running", true}, {"stopped", false}};
 constexpr EnumWord<bool> action_words[] = {{"restart", true}, {"none", false}};
-constexpr EnumWord<UpdateStrategy> strategy_words[] = {
-    {"recreate", UpdateStrategy::recreate}, {"overlap", UpdateStrategy::overlap}};
+constexpr EnumWord<UpdateStrategy> strategy_words[] = {{"recreate", UpdateStrategy::recreate},
+                                                       {"overlap", UpdateStrategy::overlap}};
 
 template <auto Field>
 using HealthField = GroupField<&Unit::health, Field>;
@@ -24,7 +24,8 @@ using HealthField = GroupField<&Unit::health, Field>;
 struct PositiveTimeSpan {
   static Result<Duration> parse(std::string_view text) {
     auto span = parse_time_span(text);
-    if (span && (*span == Duration::zero() || *span == infinite)) return fail("is not a time span above zero and below infinity", ErrorCode::invalid);
+    if (span && (*span == Duration::zero() || *span == infinite))
+      return fail("is not a time span above zero and below infinity", ErrorCode::invalid);
     return span;
   }
   static std::string print(Duration span) { return print_time_span(span); }
@@ -37,7 +38,9 @@ struct LogSizeValue {
     if (size && *size == 0) return fail("would keep no output at all", ErrorCode::invalid);
     return size;
   }
-  static std::string print(std::uint64_t size) { return size == infinite_limit ? "infinity" : std::to_string(size); }
+  static std::string print(std::uint64_t size) {
+    return size == infinite_limit ? "infinity" : std::to_string(size);
+  }
 };
 
 void read_node_selector(Reader& reader) {
@@ -52,9 +55,11 @@ std::string_view fault_of_authority(std::string_view authority, bool needs_port)
   if (std::size_t at = authority.rfind('@'); at != std::string_view::npos) authority.remove_prefix(at + 1);
   std::size_t bracket = authority.rfind(']');
   std::size_t colon = authority.rfind(':');
-  if (bracket != std::string_view::npos && colon != std::string_view::npos && colon < bracket) colon = std::string_view::npos;
+  if (bracket != std::string_view::npos && colon != std::string_view::npos && colon < bracket)
+    colon = std::string_view::npos;
   if (authority.substr(0, colon).empty()) return "has no host";
-  if (colon == std::string_view::npos) return needs_port && authority.find('$') == std::string_view::npos ? "has no port" : "";
+  if (colon == std::string_view::npos)
+    return needs_port && authority.find('$') == std::string_view::npos ? "has no port" : "";
   std::string_view port = authority.substr(colon + 1);
   if (port.find('$') != std::string_view::npos) return {};
   return parse_integer(port, 1, 65535) ? std::string_view() : "has no port from 1 to 65535";
@@ -76,11 +81,13 @@ void read_health_url(Reader& reader) {
   auto text = reader.expanded_value();
   if (!text) return;
   if (text->empty()) {
-    if (reader.unit().health->kind != HealthCheckKind::exec) set_probe(reader.unit(), HealthCheckKind::none, {}, {});
+    if (reader.unit().health->kind != HealthCheckKind::exec)
+      set_probe(reader.unit(), HealthCheckKind::none, {}, {});
     return;
   }
   std::string_view url = *text;
-  if (!std::all_of(url.begin(), url.end(), is_url_character)) return reader.bad_value(url, "is not a URL: it holds a blank");
+  if (!std::all_of(url.begin(), url.end(), is_url_character))
+    return reader.bad_value(url, "is not a URL: it holds a blank");
   std::size_t scheme_end = url.find("://");
   std::string_view scheme = url.substr(0, scheme_end);
   if (scheme_end == std::string_view::npos || (scheme != "http" && scheme != "https" && scheme != "tcp")) {
@@ -89,7 +96,8 @@ void read_health_url(Reader& reader) {
   std::string_view rest = url.substr(scheme_end + 3);
   const bool is_tcp = scheme == "tcp";
   std::string_view authority = is_tcp ? rest : rest.substr(0, rest.find_first_of("/?#"));
-  if (is_tcp && rest.find('/') != std::string_view::npos) return reader.bad_value(url, "is not of the form tcp://HOST:PORT");
+  if (is_tcp && rest.find('/') != std::string_view::npos)
+    return reader.bad_value(url, "is not of the form tcp://HOST:PORT");
   std::string_view fault = fault_of_authority(authority, is_tcp);
   if (!fault.empty()) return reader.bad_value(url, fault);
   if (is_tcp) return set_probe(reader.unit(), HealthCheckKind::tcp, std::string(rest), {});
@@ -104,7 +112,8 @@ void print_health_url(const Unit& unit, Lines& lines) {
 
 void read_health_exec(Reader& reader) {
   if (reader.value().empty()) {
-    if (reader.unit().health->kind == HealthCheckKind::exec) set_probe(reader.unit(), HealthCheckKind::none, {}, {});
+    if (reader.unit().health->kind == HealthCheckKind::exec)
+      set_probe(reader.unit(), HealthCheckKind::none, {}, {});
     return;
   }
   std::vector<ExecCommand> commands = read_exec_line(reader);
@@ -123,7 +132,8 @@ void read_health_statuses(Reader& reader) {
   if (reader.value().empty()) return set<HealthyStatuses>(reader.unit(), {});
   auto ranges = parse_index_list(reader.value());
   if (!ranges || ranges->front().first < 100 || ranges->back().second > 599) {
-    return reader.bad_value(reader.value(), "is not a list of HTTP status codes and ranges, such as 200-299,404");
+    return reader.bad_value(reader.value(),
+                            "is not a list of HTTP status codes and ranges, such as 200-299,404");
   }
   for (const auto& [first, last] : HealthyStatuses::get(reader.unit())) {
     ranges->emplace_back(static_cast<unsigned>(first), static_cast<unsigned>(last));
@@ -141,7 +151,8 @@ template <bool Restarts>
 void read_watched(Reader& reader) {
   if (reader.value().empty()) {
     if (reader.unit().watched->empty()) return;
-    std::erase_if(reader.unit().watched.edit(), [](const WatchedPath& known) { return known.restarts == Restarts; });
+    std::erase_if(reader.unit().watched.edit(),
+                  [](const WatchedPath& known) { return known.restarts == Restarts; });
     return;
   }
   for (const Word& word : reader.expanded_words()) {
@@ -202,8 +213,6 @@ constexpr Directive directives[] = {
 
 }  // namespace
 
-std::span<const Directive> gitproc_directives() {
-  return directives;
-}
+std::span<const Directive> gitproc_directives() { return directives; }
 
 }  // namespace gitproc

@@ -10,8 +10,9 @@ namespace {
 using Settings = GroupField<&Unit::resources, &ResourceControl::settings>;
 
 auto place_of(const std::vector<std::pair<std::string, std::string>>& settings, std::string_view key) {
-  return std::lower_bound(settings.begin(), settings.end(), key,
-                          [](const auto& setting, std::string_view wanted) { return setting.first < wanted; });
+  return std::lower_bound(
+      settings.begin(), settings.end(), key,
+      [](const auto& setting, std::string_view wanted) { return setting.first < wanted; });
 }
 
 void remove_setting(Unit& unit, std::string_view key) {
@@ -24,7 +25,8 @@ void remove_setting(Unit& unit, std::string_view key) {
 template <Result<std::string> (*Normalise)(std::string_view)>
 void read_setting(Reader& reader) {
   // "default" takes a weight back, as an empty value does.
-  const bool takes_back = reader.value().empty() || (reader.key() == "IOWeight" && reader.value() == "default");
+  const bool takes_back =
+      reader.value().empty() || (reader.key() == "IOWeight" && reader.value() == "default");
   if (takes_back) return remove_setting(reader.unit(), reader.key());
   auto value = Normalise(reader.value());
   if (!value) return reader.bad_value(reader.value(), value.error().message);
@@ -41,13 +43,9 @@ void print_setting(const Unit& unit, Lines& lines) {
   if (at != settings.end() && at->first == Key) lines.add(at->second);
 }
 
-Result<std::string> memory_maximum(std::string_view text) {
-  return normalise_memory(text, false);
-}
+Result<std::string> memory_maximum(std::string_view text) { return normalise_memory(text, false); }
 
-Result<std::string> memory_amount(std::string_view text) {
-  return normalise_memory(text, true);
-}
+Result<std::string> memory_amount(std::string_view text) { return normalise_memory(text, true); }
 
 template <const char* const& Key, Result<std::string> (*Normalise)(std::string_view)>
 constexpr Directive setting() {
@@ -67,23 +65,16 @@ constexpr const char* tasks_max = "TasksMax";
 constexpr const char* io_weight = "IOWeight";
 
 constexpr Directive directives[] = {
-    setting<cpu_weight, normalise_cpu_weight>(),
-    setting<cpu_quota, normalise_cpu_quota>(),
-    setting<allowed_cpus, normalise_index_list>(),
-    setting<allowed_memory_nodes, normalise_index_list>(),
-    setting<memory_min, memory_amount>(),
-    setting<memory_low, memory_amount>(),
-    setting<memory_high, memory_maximum>(),
-    setting<memory_max, memory_maximum>(),
-    setting<memory_swap_max, memory_amount>(),
-    setting<tasks_max, normalise_tasks>(),
+    setting<cpu_weight, normalise_cpu_weight>(),   setting<cpu_quota, normalise_cpu_quota>(),
+    setting<allowed_cpus, normalise_index_list>(), setting<allowed_memory_nodes, normalise_index_list>(),
+    setting<memory_min, memory_amount>(),          setting<memory_low, memory_amount>(),
+    setting<memory_high, memory_maximum>(),        setting<memory_max, memory_maximum>(),
+    setting<memory_swap_max, memory_amount>(),     setting<tasks_max, normalise_tasks>(),
     setting<io_weight, normalise_weight>(),
 };
 
 }  // namespace
 
-std::span<const Directive> resource_directives() {
-  return directives;
-}
+std::span<const Directive> resource_directives() { return directives; }
 
 }  // namespace gitproc

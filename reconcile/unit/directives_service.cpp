@@ -10,20 +10,28 @@ namespace gitproc {
 namespace {
 
 constexpr EnumWord<ServiceType> type_words[] = {
-    {"simple", ServiceType::simple}, {"exec", ServiceType::exec}, {"forking", ServiceType::forking},
+    {"simple", ServiceType::simple},   {"exec", ServiceType::exec},     {"forking", ServiceType::forking},
     {"oneshot", ServiceType::oneshot}, {"notify", ServiceType::notify}, {"dbus", ServiceType::dbus},
     {"idle", ServiceType::idle}};
-constexpr EnumWord<RestartMode> restart_words[] = {
-    {"no", RestartMode::no}, {"always", RestartMode::always}, {"on-success", RestartMode::on_success},
-    {"on-failure", RestartMode::on_failure}, {"on-abnormal", RestartMode::on_abnormal},
-    {"on-abort", RestartMode::on_abort}, {"on-watchdog", RestartMode::on_watchdog}};
+constexpr EnumWord<RestartMode> restart_words[] = {{"no", RestartMode::no},
+                                                   {"always", RestartMode::always},
+                                                   {"on-success", RestartMode::on_success},
+                                                   {"on-failure", RestartMode::on_failure},
+                                                   {"on-abnormal", RestartMode::on_abnormal},
+                                                   {"on-abort", RestartMode::on_abort},
+                                                   {"on-watchdog", RestartMode::on_watchdog}};
 constexpr EnumWord<TimeoutFailureMode> timeout_failure_words[] = {
-    {"terminate", TimeoutFailureMode::terminate}, {"abort", TimeoutFailureMode::abort}, {"kill", TimeoutFailureMode::kill}};
-constexpr EnumWord<KillMode> kill_words[] = {
-    {"control-group", KillMode::control_group}, {"mixed", KillMode::mixed}, {"process", KillMode::process},
-    {"none", KillMode::none}};
-constexpr EnumWord<NotifyAccess> notify_words[] = {
-    {"none", NotifyAccess::none}, {"main", NotifyAccess::main}, {"exec", NotifyAccess::exec}, {"all", NotifyAccess::all}};
+    {"terminate", TimeoutFailureMode::terminate},
+    {"abort", TimeoutFailureMode::abort},
+    {"kill", TimeoutFailureMode::kill}};
+constexpr EnumWord<KillMode> kill_words[] = {{"control-group", KillMode::control_group},
+                                             {"mixed", KillMode::mixed},
+                                             {"process", KillMode::process},
+                                             {"none", KillMode::none}};
+constexpr EnumWord<NotifyAccess> notify_words[] = {{"none", NotifyAccess::none},
+                                                   {"main", NotifyAccess::main},
+                                                   {"exec", NotifyAccess::exec},
+                                                   {"all", NotifyAccess::all}};
 
 void read_type(Reader& reader) {
   if (reader.value().empty()) {
@@ -40,9 +48,7 @@ void print_type(const Unit& unit, Lines& lines) {
   if (unit.type != ServiceType::simple) lines.add(WordValue<type_words>::print(unit.type));
 }
 
-void read_bus_name(Reader& reader) {
-  reader.draft().has_bus_name = !reader.value().empty();
-}
+void read_bus_name(Reader& reader) { reader.draft().has_bus_name = !reader.value().empty(); }
 
 void read_restart(Reader& reader) {
   reader.draft().last_restart = reader.place();
@@ -110,7 +116,8 @@ void read_commands(Reader& reader) {
 
 template <ExecPhase Phase>
 void print_commands(const Unit& unit, Lines& lines) {
-  for (const ExecCommand& command : unit.commands(Phase)) lines.add(print_exec_command(command));
+  for (const ExecCommand& command : unit.commands(Phase))
+    lines.add(print_exec_command(command));
 }
 
 template <ExecPhase Phase>
@@ -167,13 +174,17 @@ constexpr Directive directives[] = {
     commands<ExecPhase::stop>("ExecStop", ChangeEffect::later),
     commands<ExecPhase::stop_post>("ExecStopPost", ChangeEffect::later),
     {"Service", "PermissionsStartOnly", read_permissions_start_only, nullptr},
-    field<UnitField<&Unit::remains_after_exit>, BooleanValue>("Service", "RemainAfterExit", ChangeEffect::later),
+    field<UnitField<&Unit::remains_after_exit>, BooleanValue>("Service", "RemainAfterExit",
+                                                              ChangeEffect::later),
     {"Service", "PIDFile", read_pid_file, print_pid_file, ChangeEffect::restart},
     field<UnitField<&Unit::guesses_main_pid>, BooleanValue>("Service", "GuessMainPID", ChangeEffect::later),
-    field<UnitField<&Unit::notify_access>, WordValue<notify_words>>("Service", "NotifyAccess", ChangeEffect::later),
+    field<UnitField<&Unit::notify_access>, WordValue<notify_words>>("Service", "NotifyAccess",
+                                                                    ChangeEffect::later),
     {"Service", "Restart", read_restart,
-     print_field<GroupField<&Unit::restart, &RestartPolicy::mode>, WordValue<restart_words>>, ChangeEffect::later},
-    field<GroupField<&Unit::restart, &RestartPolicy::delay>, TimeSpanValue>("Service", "RestartSec", ChangeEffect::later),
+     print_field<GroupField<&Unit::restart, &RestartPolicy::mode>, WordValue<restart_words>>,
+     ChangeEffect::later},
+    field<GroupField<&Unit::restart, &RestartPolicy::delay>, TimeSpanValue>("Service", "RestartSec",
+                                                                            ChangeEffect::later),
     exit_statuses<&RestartPolicy::success>("SuccessExitStatus"),
     exit_statuses<&RestartPolicy::prevent>("RestartPreventExitStatus"),
     exit_statuses<&RestartPolicy::force>("RestartForceExitStatus"),
@@ -197,8 +208,6 @@ constexpr Directive directives[] = {
 
 }  // namespace
 
-std::span<const Directive> service_directives() {
-  return directives;
-}
+std::span<const Directive> service_directives() { return directives; }
 
 }  // namespace gitproc

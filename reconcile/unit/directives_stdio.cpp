@@ -27,8 +27,8 @@ std::optional<std::string> path_after(std::string_view text, std::string_view sc
 
 // Where GitProc has no such connection, the nearest one takes its place.
 void warn_of_stand_in(Reader& reader, std::string_view stand_in) {
-  reader.warning(std::string(reader.key()) + "=" + printable(reader.value()) + " is not supported: " +
-                 std::string(stand_in) + " takes its place");
+  reader.warning(std::string(reader.key()) + "=" + printable(reader.value()) +
+                 " is not supported: " + std::string(stand_in) + " takes its place");
 }
 
 void read_input(Reader& reader) {
@@ -39,7 +39,8 @@ void read_input(Reader& reader) {
     if (!path) return reader.bad_value(reader.value(), "does not name an absolute path");
     return set<Input>(reader.unit(), std::move(*path));
   }
-  if (is_one_of(*text, {"tty", "tty-force", "tty-fail", "socket", "data", "fd"}) || text->starts_with("fd:")) {
+  if (is_one_of(*text, {"tty", "tty-force", "tty-fail", "socket", "data", "fd"}) ||
+      text->starts_with("fd:")) {
     warn_of_stand_in(reader, "/dev/null");
   } else if (!text->empty() && *text != "null") {
     return reader.bad_value(reader.value(), "is none of null, file:PATH, tty, data, socket and fd:NAME");
@@ -66,7 +67,8 @@ void read_output(Reader& reader) {
     if (!path) return reader.bad_value(reader.value(), "does not name an absolute path");
     return set<F>(reader.unit(), {.kind = scheme.value, .path = std::move(*path)});
   }
-  if (is_one_of(*text, {"journal", "syslog", "kmsg"})) return set<F>(reader.unit(), {.kind = OutputKind::log, .path = {}});
+  if (is_one_of(*text, {"journal", "syslog", "kmsg"}))
+    return set<F>(reader.unit(), {.kind = OutputKind::log, .path = {}});
   if (*text == "null") return set<F>(reader.unit(), {.kind = OutputKind::null, .path = {}});
   if (*text == "inherit") {
     // Standard output would inherit from standard input, which a service never reads a terminal from.
@@ -77,7 +79,8 @@ void read_output(Reader& reader) {
     warn_of_stand_in(reader, "the service's log");
     return set<F>(reader.unit(), {.kind = OutputKind::log, .path = {}});
   }
-  reader.bad_value(reader.value(), "is none of journal, inherit, null, file:PATH, append:PATH and truncate:PATH");
+  reader.bad_value(reader.value(),
+                   "is none of journal, inherit, null, file:PATH, append:PATH and truncate:PATH");
 }
 
 template <typename F>
@@ -85,9 +88,12 @@ void print_output(const Unit& unit, Lines& lines) {
   const OutputTarget& target = F::get(unit);
   if (target == F::initial()) return;
   for (const auto& scheme : file_schemes) {
-    if (target.kind == scheme.value) return lines.add(std::string(scheme.word) + protect_specifiers(target.path));
+    if (target.kind == scheme.value)
+      return lines.add(std::string(scheme.word) + protect_specifiers(target.path));
   }
-  lines.add(target.kind == OutputKind::null ? "null" : target.kind == OutputKind::inherit ? "inherit" : "journal");
+  lines.add(target.kind == OutputKind::null      ? "null"
+            : target.kind == OutputKind::inherit ? "inherit"
+                                                 : "journal");
 }
 
 constexpr Directive directives[] = {
@@ -98,8 +104,6 @@ constexpr Directive directives[] = {
 
 }  // namespace
 
-std::span<const Directive> stdio_directives() {
-  return directives;
-}
+std::span<const Directive> stdio_directives() { return directives; }
 
 }  // namespace gitproc

@@ -10,12 +10,14 @@
 namespace gitproc {
 namespace {
 
-constexpr std::string_view unit_types[] = {".service", ".socket", ".target",    ".device", ".mount", ".automount",
-                                           ".swap",    ".timer",  ".path",      ".slice",  ".scope"};
+constexpr std::string_view unit_types[] = {".service", ".socket",    ".target", ".device",
+                                           ".mount",   ".automount", ".swap",   ".timer",
+                                           ".path",    ".slice",     ".scope"};
 
 bool names_other_type(std::string_view name) {
-  return std::any_of(std::begin(unit_types) + 1, std::end(unit_types),
-                     [&](std::string_view type) { return name.size() > type.size() && name.ends_with(type); });
+  return std::any_of(std::begin(unit_types) + 1, std::end(unit_types), [&](std::string_view type) {
+    return name.size() > type.size() && name.ends_with(type);
+  });
 }
 
 // A template as a dependency means its instance for our own instance, or else for our own prefix.
@@ -32,7 +34,8 @@ void read_dependencies(Reader& reader) {
   for (const Word& word : reader.expanded_words()) {
     if (names_other_type(word.text)) continue;
     if (!word.text.ends_with(".service")) {
-      reader.bad_value(word.text, "is not the name of a unit: it has no type such as '.service'", word.offset);
+      reader.bad_value(word.text, "is not the name of a unit: it has no type such as '.service'",
+                       word.offset);
       continue;
     }
     std::string name = resolve_template(without_service_suffix(word.text), reader.draft().names.name);
@@ -153,8 +156,6 @@ void reset_conditions(Unit& unit, bool is_assert) {
   std::erase_if(unit.conditions.edit(), [&](const Condition& known) { return known.is_assert == is_assert; });
 }
 
-std::span<const Directive> unit_directives() {
-  return directives;
-}
+std::span<const Directive> unit_directives() { return directives; }
 
 }  // namespace gitproc

@@ -14,7 +14,8 @@ bool has_control_character(std::string_view text) {
   });
 }
 
-constexpr std::string_view control_message = "holds a control character or invalid UTF-8 when its specifiers are expanded";
+constexpr std::string_view control_message =
+    "holds a control character or invalid UTF-8 when its specifiers are expanded";
 
 }  // namespace
 

@@ -8,13 +8,9 @@
 namespace gitproc {
 namespace {
 
-bool is_line_end(char c) {
-  return c == '\n' || c == '\r';
-}
+bool is_line_end(char c) { return c == '\n' || c == '\r'; }
 
-bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 // Reads "NAME = value" after "NAME = value". The states a value goes through are functions: plain text first,
 // and quoted text only where a quote is the first thing after '=' or after another quoted part.
@@ -46,7 +42,8 @@ class Parser {
 
   void parse_assignment() {
     std::size_t end = position_;
-    while (end < text_.size() && !is_line_end(text_[end]) && text_[end] != '=') ++end;
+    while (end < text_.size() && !is_line_end(text_[end]) && text_[end] != '=')
+      ++end;
     std::string_view name = trim(text_.substr(position_, end - position_));
     position_ = end;
     if (end == text_.size() || text_[end] != '=') return;
@@ -57,7 +54,8 @@ class Parser {
 
   std::string parse_value() {
     std::string value;
-    while (position_ < text_.size() && is_blank(text_[position_])) ++position_;
+    while (position_ < text_.size() && is_blank(text_[position_]))
+      ++position_;
     while (position_ < text_.size()) {
       char c = text_[position_];
       if (c == '\'') {
@@ -144,7 +142,8 @@ bool is_environment_name(std::string_view name) {
 }
 
 Result<std::vector<EnvironmentVariable>> parse_environment_file(std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) return fail("the environment file holds a NUL byte", ErrorCode::invalid);
+  if (text.find('\0') != std::string_view::npos)
+    return fail("the environment file holds a NUL byte", ErrorCode::invalid);
   if (!is_utf8(text)) return fail("the environment file is not valid UTF-8", ErrorCode::invalid);
   return Parser(text).parse();
 }

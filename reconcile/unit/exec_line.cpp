@@ -14,8 +14,8 @@ constexpr std::string_view prefixes = "@-:+!";
 
 // The characters before a command's path, each at most once; of "+", "!" and "!!" at most one.
 struct Prefix {
-  bool names_argv0 = false;   // "@"
-  bool is_ambient = false;    // "!!"
+  bool names_argv0 = false;  // "@"
+  bool is_ambient = false;   // "!!"
   std::size_t length = 0;
 };
 
@@ -54,7 +54,8 @@ bool has_control_character(std::string_view text) {
 std::string_view fault_of(std::string_view path) {
   if (path.empty()) return "has no command after its prefixes";
   if (prefixes.find(path.front()) != std::string_view::npos) return "repeats a prefix, or mixes + and !";
-  if (has_control_character(path) || !is_utf8(path)) return "is not a path: it holds a control character or invalid UTF-8";
+  if (has_control_character(path) || !is_utf8(path))
+    return "is not a path: it holds a control character or invalid UTF-8";
   if (path.ends_with("/") || path.ends_with("/.")) return "is a folder and not a command";
   if (is_absolute_path(path)) return {};
   if (path.find('/') != std::string_view::npos) return "is neither an absolute path nor a bare name";
@@ -66,12 +67,14 @@ std::string_view fault_of(std::string_view path) {
 bool is_lone(std::string_view rest, std::string_view mark) {
   if (!rest.starts_with(mark)) return false;
   rest.remove_prefix(mark.size());
-  return rest.empty() || rest.front() == ' ' || rest.front() == '\t' || rest.front() == '\r' || rest.front() == '\n';
+  return rest.empty() || rest.front() == ' ' || rest.front() == '\t' || rest.front() == '\r' ||
+         rest.front() == '\n';
 }
 
 class LineParser {
  public:
-  explicit LineParser(Reader& reader) : reader_(reader), splitter_(reader.value(), Backslash::escape_or_keep) {}
+  explicit LineParser(Reader& reader)
+      : reader_(reader), splitter_(reader.value(), Backslash::escape_or_keep) {}
 
   std::vector<ExecCommand> parse() {
     std::vector<ExecCommand> commands;
@@ -137,9 +140,7 @@ class LineParser {
 
 }  // namespace
 
-std::vector<ExecCommand> read_exec_line(Reader& reader) {
-  return LineParser(reader).parse();
-}
+std::vector<ExecCommand> read_exec_line(Reader& reader) { return LineParser(reader).parse(); }
 
 std::string print_exec_command(const ExecCommand& command) {
   std::string first;

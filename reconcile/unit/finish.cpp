@@ -24,7 +24,8 @@ void remove_repetitions(std::vector<std::string>& names) {
 // A later assignment takes the place of an earlier one of the same variable.
 void remove_overridden(std::vector<EnvironmentVariable>& variables) {
   std::map<std::string_view, std::size_t> last;
-  for (std::size_t i = 0; i < variables.size(); ++i) last[variables[i].first] = i;
+  for (std::size_t i = 0; i < variables.size(); ++i)
+    last[variables[i].first] = i;
   if (last.size() < variables.size()) {
     std::vector<EnvironmentVariable> kept;
     kept.reserve(last.size());
@@ -63,8 +64,8 @@ void decide_type(Draft& draft) {
 
 void apply_permissions_start_only(Unit& unit) {
   AuxiliaryCommands& commands = unit.auxiliary.edit();
-  for (auto* phase : {&commands.condition, &commands.start_pre, &commands.start_post, &commands.reload, &commands.stop,
-                      &commands.stop_post}) {
+  for (auto* phase : {&commands.condition, &commands.start_pre, &commands.start_post, &commands.reload,
+                      &commands.stop, &commands.stop_post}) {
     for (ExecCommand& command : *phase) {
       command.is_privileged = true;
       command.keeps_user = false;
@@ -83,20 +84,25 @@ void apply_directory_modes(Draft& draft) {
 void check_structure(Draft& draft, const std::string& main_path) {
   const Unit& unit = draft.unit;
   const bool is_oneshot = unit.type == ServiceType::oneshot;
-  auto report_whole = [&](std::string message) { draft.report(main_path, {}, Severity::error, std::move(message)); };
+  auto report_whole = [&](std::string message) {
+    draft.report(main_path, {}, Severity::error, std::move(message));
+  };
   auto report_at = [&](const SettingPlace& place, std::string message) {
     draft.report(place.file, place.position, Severity::error, std::move(message));
   };
   // Where there is a faulty ExecStart=, it was reported already.
   if (unit.start.empty() && draft.last_start.file.empty()) {
     if (!is_oneshot || !unit.remains_after_exit || unit.auxiliary->stop.empty()) {
-      report_whole("there is no ExecStart=, which only a Type=oneshot unit with RemainAfterExit=yes and ExecStop= may leave out");
+      report_whole(
+          "there is no ExecStart=, which only a Type=oneshot unit with RemainAfterExit=yes and ExecStop= may "
+          "leave out");
     }
   }
   if (unit.start.size() > 1 && !is_oneshot) {
     report_at(draft.last_start, "there is more than one ExecStart=, which only a Type=oneshot unit may have");
   }
-  if (is_oneshot && (unit.restart->mode == RestartMode::always || unit.restart->mode == RestartMode::on_success)) {
+  if (is_oneshot &&
+      (unit.restart->mode == RestartMode::always || unit.restart->mode == RestartMode::on_success)) {
     report_at(draft.last_restart, "Restart=always and on-success cannot be combined with Type=oneshot");
   }
 }
@@ -119,12 +125,14 @@ void settle_lists(Unit& unit) {
   }
   if (!unit.conditions->empty()) {
     sort_by(unit.conditions.edit(), [](const Condition& condition) {
-      return std::tuple(condition.is_assert, condition.kind, std::string_view(condition.parameter), condition.is_negated,
-                        condition.is_triggering);
+      return std::tuple(condition.is_assert, condition.kind, std::string_view(condition.parameter),
+                        condition.is_negated, condition.is_triggering);
     });
   }
   if (!unit.watched->empty()) {
-    auto key = [](const WatchedPath& watched) { return std::tuple(!watched.restarts, std::string_view(watched.path)); };
+    auto key = [](const WatchedPath& watched) {
+      return std::tuple(!watched.restarts, std::string_view(watched.path));
+    };
     std::vector<WatchedPath>& watched = unit.watched.edit();
     sort_by(watched, key);
     watched.erase(std::unique(watched.begin(), watched.end()), watched.end());
@@ -143,7 +151,8 @@ void settle_exec_context(Unit& unit) {
   sort_by(exec.directories, [](const ManagedDirectory& directory) {
     return std::tuple(directory.kind, std::string_view(directory.path));
   });
-  exec.directories.erase(std::unique(exec.directories.begin(), exec.directories.end()), exec.directories.end());
+  exec.directories.erase(std::unique(exec.directories.begin(), exec.directories.end()),
+                         exec.directories.end());
 }
 
 }  // namespace
@@ -152,7 +161,8 @@ void finish_unit(Draft& draft, const std::string& main_path) {
   if (draft.last_type.file.empty()) draft.last_type.file = main_path;
   decide_type(draft);
   check_structure(draft, main_path);
-  if (draft.permissions_start_only && *draft.unit.auxiliary != AuxiliaryCommands{}) apply_permissions_start_only(draft.unit);
+  if (draft.permissions_start_only && *draft.unit.auxiliary != AuxiliaryCommands{})
+    apply_permissions_start_only(draft.unit);
   apply_directory_modes(draft);
   settle_lists(draft.unit);
   settle_exec_context(draft.unit);

@@ -18,41 +18,54 @@ constexpr std::string_view unit_no_effect =
     "OnSuccessJobMode OnFailureJobMode OnFailureIsolate RequiresMountsFor";
 
 constexpr std::string_view unit_not_acted_on =
-    "Upholds OnSuccess OnFailure PropagatesReloadTo PropagateReloadTo ReloadPropagatedFrom PropagateReloadFrom "
+    "Upholds OnSuccess OnFailure PropagatesReloadTo PropagateReloadTo ReloadPropagatedFrom "
+    "PropagateReloadFrom "
     "PropagatesStopTo StopPropagatedFrom JoinsNamespaceOf RequiresOverridable RequisiteOverridable BindTo "
     "StopWhenUnneeded RefuseManualStart RefuseManualStop JobTimeoutSec JobRunningTimeoutSec JobTimeoutAction "
     "JobTimeoutRebootArgument StartLimitAction FailureAction SuccessAction FailureActionExitStatus "
     "SuccessActionExitStatus RebootArgument SurviveFinalKillSignal WantsMountsFor";
 
 constexpr std::string_view conditions_not_acted_on =
-    "Architecture Firmware Virtualization Host KernelCommandLine KernelVersion Credential Environment Security "
+    "Architecture Firmware Virtualization Host KernelCommandLine KernelVersion Credential Environment "
+    "Security "
     "Capability ACPower NeedsUpdate FirstBoot PathIsEncrypted User Group ControlGroupController CPUs Memory "
     "CPUFeature OSRelease MemoryPressure CPUPressure IOPressure Null";
 
 constexpr std::string_view service_no_effect =
-    "TTYPath TTYReset TTYVHangup TTYVTDisallocate TTYRows TTYColumns SyslogIdentifier SyslogFacility SyslogLevel "
+    "TTYPath TTYReset TTYVHangup TTYVTDisallocate TTYRows TTYColumns SyslogIdentifier SyslogFacility "
+    "SyslogLevel "
     "SyslogLevelPrefix LogLevelMax LogExtraFields LogRateLimitIntervalSec LogRateLimitBurst LogNamespace "
     "LogFilterPatterns UtmpIdentifier UtmpMode CPUAccounting MemoryAccounting IOAccounting BlockIOAccounting "
     "TasksAccounting IPAccounting SysVStartPriority";
 
 constexpr std::string_view service_not_acted_on =
-    "ExitType FileDescriptorStoreMax FileDescriptorStorePreserve Sockets USBFunctionDescriptors USBFunctionStrings "
-    "RootDirectoryStartOnly NonBlocking OOMPolicy OpenFile ReloadSignal RestartSteps RestartMaxDelaySec RestartMode "
+    "ExitType FileDescriptorStoreMax FileDescriptorStorePreserve Sockets USBFunctionDescriptors "
+    "USBFunctionStrings "
+    "RootDirectoryStartOnly NonBlocking OOMPolicy OpenFile ReloadSignal RestartSteps RestartMaxDelaySec "
+    "RestartMode "
     "RebootArgument StartLimitAction FailureAction BusPolicy TimeoutCleanSec "
     // systemd.exec(5)
-    "ExecSearchPath RootDirectory RootImage RootImageOptions RootHash RootHashSignature RootVerity RootEphemeral "
+    "ExecSearchPath RootDirectory RootImage RootImageOptions RootHash RootHashSignature RootVerity "
+    "RootEphemeral "
     "ExtensionDirectories ExtensionImages MountImages BindPaths BindReadOnlyPaths BindLogSockets MountAPIVFS "
-    "MountFlags ProtectProc ProcSubset DynamicUser SetLoginEnvironment PAMName RemoveIPC CapabilityBoundingSet "
-    "AmbientCapabilities SecureBits Capabilities SELinuxContext AppArmorProfile SmackProcessLabel KeyringMode "
-    "CoredumpFilter TimerSlackNSec Personality CPUSchedulingPolicy CPUSchedulingPriority CPUSchedulingResetOnFork "
+    "MountFlags ProtectProc ProcSubset DynamicUser SetLoginEnvironment PAMName RemoveIPC "
+    "CapabilityBoundingSet "
+    "AmbientCapabilities SecureBits Capabilities SELinuxContext AppArmorProfile SmackProcessLabel "
+    "KeyringMode "
+    "CoredumpFilter TimerSlackNSec Personality CPUSchedulingPolicy CPUSchedulingPriority "
+    "CPUSchedulingResetOnFork "
     "CPUAffinity NUMAPolicy NUMAMask IOSchedulingClass IOSchedulingPriority ProtectSystem ProtectHome "
-    "ReadWritePaths ReadOnlyPaths InaccessiblePaths ExecPaths NoExecPaths ReadWriteDirectories ReadOnlyDirectories "
-    "InaccessibleDirectories TemporaryFileSystem PrivateTmp PrivateDevices PrivateNetwork NetworkNamespacePath "
+    "ReadWritePaths ReadOnlyPaths InaccessiblePaths ExecPaths NoExecPaths ReadWriteDirectories "
+    "ReadOnlyDirectories "
+    "InaccessibleDirectories TemporaryFileSystem PrivateTmp PrivateDevices PrivateNetwork "
+    "NetworkNamespacePath "
     "PrivateIPC IPCNamespacePath PrivatePIDs PrivateUsers PrivateMounts ProtectHostname ProtectClock "
-    "ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups RestrictAddressFamilies "
+    "ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups "
+    "RestrictAddressFamilies "
     "RestrictFileSystems RestrictNamespaces LockPersonality MemoryDenyWriteExecute RestrictRealtime "
     "RestrictSUIDSGID SystemCallFilter SystemCallErrorNumber SystemCallArchitectures SystemCallLog "
-    "StandardInputText StandardInputData LoadCredential LoadCredentialEncrypted ImportCredential SetCredential "
+    "StandardInputText StandardInputData LoadCredential LoadCredentialEncrypted ImportCredential "
+    "SetCredential "
     "SetCredentialEncrypted MemoryKSM MemoryTHP "
     // systemd.resource-control(5)
     "Slice Delegate DelegateSubgroup DisableControllers StartupCPUWeight CPUQuotaPeriodSec CPUShares "
@@ -71,7 +84,8 @@ constexpr std::string_view install_no_effect = "WantedBy RequiredBy UpheldBy Als
 using Fates = std::map<std::string_view, DirectiveFate>;
 
 void add(Fates& fates, std::string_view names, DirectiveFate fate) {
-  for (std::string_view name : split(names, ' ')) fates.emplace(name, fate);
+  for (std::string_view name : split(names, ' '))
+    fates.emplace(name, fate);
 }
 
 struct Known {
@@ -91,13 +105,15 @@ struct Known {
         condition_names.push_back(std::string(prefix) + std::string(condition));
       }
     }
-    for (const std::string& name : condition_names) sections["Unit"].emplace(name, DirectiveFate::not_acted_on);
+    for (const std::string& name : condition_names)
+      sections["Unit"].emplace(name, DirectiveFate::not_acted_on);
     add(sections["Service"], service_no_effect, DirectiveFate::no_effect);
     add(sections["Service"], service_not_acted_on, DirectiveFate::not_acted_on);
     add(sections["Install"], install_no_effect, DirectiveFate::no_effect);
     for (const auto& [section, fates] : sections) {
       section_names.push_back(section);
-      for (const auto& [key, fate] : fates) keys[section].push_back(key);
+      for (const auto& [key, fate] : fates)
+        keys[section].push_back(key);
     }
   }
 };
@@ -116,9 +132,7 @@ DirectiveFate fate_of(std::string_view section, std::string_view key) {
   return fate == fates->second.end() ? DirectiveFate::unknown : fate->second;
 }
 
-bool is_known_section(std::string_view section) {
-  return known().sections.contains(section);
-}
+bool is_known_section(std::string_view section) { return known().sections.contains(section); }
 
 const std::vector<std::string_view>& known_keys(std::string_view section) {
   static const std::vector<std::string_view> none;
@@ -126,8 +140,6 @@ const std::vector<std::string_view>& known_keys(std::string_view section) {
   return keys == known().keys.end() ? none : keys->second;
 }
 
-const std::vector<std::string_view>& known_sections() {
-  return known().section_names;
-}
+const std::vector<std::string_view>& known_sections() { return known().section_names; }
 
 }  // namespace gitproc

@@ -8,9 +8,9 @@
 namespace gitproc {
 
 enum class DirectiveFate {
-  acted_on,     // in the table of directives.h
-  no_effect,    // accepted without a word: it says nothing that a service here could miss
-  not_acted_on, // a warning names it
+  acted_on,      // in the table of directives.h
+  no_effect,     // accepted without a word: it says nothing that a service here could miss
+  not_acted_on,  // a warning names it
   unknown,
 };
 

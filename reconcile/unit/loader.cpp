@@ -22,14 +22,16 @@ class FileLoader : public SyntaxVisitor {
   void section(const SectionHeader& header) override {
     is_ignored_ = !is_known_section(header.name);
     if (!is_ignored_ || header.name.starts_with("X-")) return;
-    draft_.report(file_, header.position, Severity::warning,
-                  "unknown section [" + printable(header.name, 60) + "]" + suggestion(header.name, known_sections()));
+    draft_.report(
+        file_, header.position, Severity::warning,
+        "unknown section [" + printable(header.name, 60) + "]" + suggestion(header.name, known_sections()));
   }
 
   void assignment(const Assignment& assignment) override {
     if (is_ignored_) return;
     Reader reader(draft_, file_, assignment);
-    if (const Directive* directive = find_directive(assignment.section, assignment.key)) return directive->parse(reader);
+    if (const Directive* directive = find_directive(assignment.section, assignment.key))
+      return directive->parse(reader);
     not_in_table(assignment, reader);
   }
 
@@ -49,12 +51,14 @@ class FileLoader : public SyntaxVisitor {
     switch (fate) {
       case DirectiveFate::acted_on:
       case DirectiveFate::no_effect: return;
-      case DirectiveFate::not_acted_on: return reader.warning(assignment.key + "= has no effect: GitProc does not act on it");
+      case DirectiveFate::not_acted_on:
+        return reader.warning(assignment.key + "= has no effect: GitProc does not act on it");
       case DirectiveFate::unknown: break;
     }
     if (key.starts_with("X-")) return;
     // Comparing with all names takes time that a file of mistakes alone does not deserve.
-    std::string hint = draft_.diagnostics.size() < max_diagnostics ? suggestion(key, known_keys(assignment.section)) : "";
+    std::string hint =
+        draft_.diagnostics.size() < max_diagnostics ? suggestion(key, known_keys(assignment.section)) : "";
     reader.warning("unknown directive " + printable(key, 60) + "= in [" + assignment.section + "]" + hint);
   }
 
@@ -78,7 +82,8 @@ bool check_size(Draft& draft, const SourceText& source) {
 
 }  // namespace
 
-UnitLoad load_unit(std::string_view name, const std::vector<SourceText>& sources, const SpecifierContext& machine) {
+UnitLoad load_unit(std::string_view name, const std::vector<SourceText>& sources,
+                   const SpecifierContext& machine) {
   Draft draft;
   draft.machine = &machine;
   draft.unit.name = name;
@@ -108,7 +113,8 @@ UnitLoad load_unit(std::string_view name, const std::vector<SourceText>& sources
   load.aliases = std::move(draft.aliases);
   load.diagnostics = std::move(draft.diagnostics);
   std::sort(load.diagnostics.begin(), load.diagnostics.end());
-  load.diagnostics.erase(std::unique(load.diagnostics.begin(), load.diagnostics.end()), load.diagnostics.end());
+  load.diagnostics.erase(std::unique(load.diagnostics.begin(), load.diagnostics.end()),
+                         load.diagnostics.end());
   if (!draft.has_error) load.unit = std::make_shared<const Unit>(std::move(draft.unit));
   return load;
 }

@@ -25,14 +25,15 @@ inline constexpr unsigned max_unit_file_lines = 20'000;
 struct UnitLoad {
   UnitPtr unit;  // null when there is an error
   Diagnostics diagnostics;
-  std::string node_selector;          // NodeSelector=, "" matches all; its syntax was checked
-  std::vector<std::string> aliases;   // [Install] Alias=, without ".service"
+  std::string node_selector;         // NodeSelector=, "" matches all; its syntax was checked
+  std::vector<std::string> aliases;  // [Install] Alias=, without ".service"
 };
 
 // `sources`: the unit file, then its drop-ins in the order they apply. `name` without ".service"; for a
 // template's instance it is the instance's name. The watched paths' contents are left empty and fingerprint
 // is not set: the Catalog fills both in.
-UnitLoad load_unit(std::string_view name, const std::vector<SourceText>& sources, const SpecifierContext& machine);
+UnitLoad load_unit(std::string_view name, const std::vector<SourceText>& sources,
+                   const SpecifierContext& machine);
 
 // A canonical unit file with the same meaning: what was set, resolved, in a fixed order. Loading it again
 // gives an equal Unit (but for sources).

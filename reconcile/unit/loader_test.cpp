@@ -15,7 +15,8 @@ std::string errors_of(std::string_view text, std::string_view name = "web") {
 UnitLoad load_with_drop_ins(std::vector<std::string> texts) {
   std::vector<SourceText> sources;
   for (std::string& text : texts) {
-    sources.push_back({.path = sources.empty() ? "web.service" : "web.service.d/" + std::to_string(sources.size()) + ".conf",
+    sources.push_back({.path = sources.empty() ? "web.service"
+                                               : "web.service.d/" + std::to_string(sources.size()) + ".conf",
                        .blob = {},
                        .text = std::move(text)});
   }
@@ -33,8 +34,10 @@ UnitPtr unit_of(std::string_view lines) {
 
 TEST_CASE("a plain unit: what is written is there, and all else is at its default") {
   UnitLoad load = load_text(
-      "[Unit]\nDescription=The %p of %H\nDocumentation=man:x\nAfter=network.target db.service web.service db.service\n"
-      "[Service]\nExecStart=/usr/bin/web --port $PORT\nUser=www\n[Install]\nWantedBy=multi-user.target\nAlias=www.service\n");
+      "[Unit]\nDescription=The %p of %H\nDocumentation=man:x\nAfter=network.target db.service web.service "
+      "db.service\n"
+      "[Service]\nExecStart=/usr/bin/web --port "
+      "$PORT\nUser=www\n[Install]\nWantedBy=multi-user.target\nAlias=www.service\n");
   CHECK(listing(load.diagnostics).empty());
   Unit expected;
   expected.name = "web";
@@ -49,17 +52,22 @@ TEST_CASE("a plain unit: what is written is there, and all else is at its defaul
 }
 
 TEST_CASE("all prefixes of a command") {
-  UnitPtr unit = unit_of("ExecStartPre=-@:/bin/a zero one\nExecStartPre=+/bin/b ; !/bin/c \\; x; ; !!d\nExecStop=");
+  UnitPtr unit =
+      unit_of("ExecStartPre=-@:/bin/a zero one\nExecStartPre=+/bin/b ; !/bin/c \\; x; ; !!d\nExecStop=");
   using Commands = std::vector<ExecCommand>;
   CHECK(unit->auxiliary->start_pre ==
-        Commands{{.path = "/bin/a", .arguments = {"zero", "one"}, .ignores_failure = true, .expands_environment = false},
+        Commands{{.path = "/bin/a",
+                  .arguments = {"zero", "one"},
+                  .ignores_failure = true,
+                  .expands_environment = false},
                  {.path = "/bin/b", .arguments = {"/bin/b"}, .is_privileged = true},
                  {.path = "/bin/c", .arguments = {"/bin/c", ";", "x;"}, .keeps_user = true},
                  {.path = "d", .arguments = {"d"}}});
 }
 
 TEST_CASE("commands that cannot be are errors with their place") {
-  CHECK(errors_of("[Service]\nExecStart=./x\nExecStartPre=a \\\n  \"b\nExecStop=-\nExecStopPost=+!/x\nExecReload=/bin/\nExecCondition=@/x\n"
+  CHECK(errors_of("[Service]\nExecStart=./x\nExecStartPre=a \\\n  "
+                  "\"b\nExecStop=-\nExecStopPost=+!/x\nExecReload=/bin/\nExecCondition=@/x\n"
                   "ExecStartPost=/x %Z\n") ==
         "2:11: error: ExecStart=: './x' is neither an absolute path nor a bare name\n"
         "4:3: error: ExecStartPre=: 'a    \"b' has an unbalanced quote \"\n"
@@ -71,10 +79,11 @@ TEST_CASE("commands that cannot be are errors with their place") {
 }
 
 TEST_CASE("drop-ins add to lists, take them back when empty, and never take back relations") {
-  UnitLoad load = load_with_drop_ins({"[Unit]\nAfter=a.service\nConditionPathExists=/a\nAssertPathExists=/b\n"
-                                      "[Service]\nExecStart=/one\nEnvironment=A=1 B=2\nLimitNOFILE=5\n",
-                                      "[Unit]\nAfter=\nAfter=b.service\nConditionVirtualization=\nConditionFileNotEmpty=|!/c\n"
-                                      "[Service]\nExecStart=\nExecStart=/two\nEnvironment=A=3\nLimitNOFILE=6\n"});
+  UnitLoad load = load_with_drop_ins(
+      {"[Unit]\nAfter=a.service\nConditionPathExists=/a\nAssertPathExists=/b\n"
+       "[Service]\nExecStart=/one\nEnvironment=A=1 B=2\nLimitNOFILE=5\n",
+       "[Unit]\nAfter=\nAfter=b.service\nConditionVirtualization=\nConditionFileNotEmpty=|!/c\n"
+       "[Service]\nExecStart=\nExecStart=/two\nEnvironment=A=3\nLimitNOFILE=6\n"});
   CHECK(listing(load.diagnostics).empty());
   REQUIRE(load.unit);
   CHECK(print_unit(*load.unit) ==
@@ -86,7 +95,8 @@ TEST_CASE("drop-ins add to lists, take them back when empty, and never take back
 TEST_CASE("the structure of a service") {
   CHECK(errors_of("") == "0:0: error: the unit is masked: its file is empty\n");
   const std::string no_start =
-      "0:0: error: there is no ExecStart=, which only a Type=oneshot unit with RemainAfterExit=yes and ExecStop= may leave out\n";
+      "0:0: error: there is no ExecStart=, which only a Type=oneshot unit with RemainAfterExit=yes and "
+      "ExecStop= may leave out\n";
   CHECK(errors_of("\n") == no_start);
   CHECK(errors_of("[Service]\nExecStop=/x\n") == no_start);
   CHECK(errors_of("[Service]\nExecStop=/x\nRemainAfterExit=yes\n").empty());
@@ -99,37 +109,46 @@ TEST_CASE("the structure of a service") {
         "0:0: warning: Type=dbus is treated like Type=simple: GitProc does not wait for a bus name\n");
   CHECK(errors_of("[Service]\nExecStart=/a\n", "worker@") ==
         "0:0: error: a template cannot run: it needs an instance's name after the '@'\n");
-  CHECK(errors_of("[Service]\nExecStart=/a\n", "daemon") == "0:0: error: 'daemon' is not a valid name of a service\n");
+  CHECK(errors_of("[Service]\nExecStart=/a\n", "daemon") ==
+        "0:0: error: 'daemon' is not a valid name of a service\n");
 }
 
 TEST_CASE("every mistake of a file is told in one pass, in order") {
-  CHECK(errors_of("[Unit]\nRequires=db net.target\nPartOf=a@.service\n[Service]\nExecStart=/x\nTimeoutStopSec=5x\nRestart=allways\n"
-                  "KillMode=bogus\nExecStrat=/x\nProtectSystem=full\nX-Mine=1\nMemoryMax=1G\n[Servce]\nA=b\n[X-Other]\nA=b\n"
-                  "[X-GitProc]\nHealthCheckUrl=x\n[Service]\nEnvironment=A=1 2=3\n") ==
-        "2:10: error: Requires=: 'db' is not the name of a unit: it has no type such as '.service'\n"
-        "6:16: error: TimeoutStopSec=: '5x' is not a time span, such as 30s, 1min 30s, 1.5h or infinity\n"
-        "7:9: error: Restart=: 'allways' is none of no, always, on-success, on-failure, on-abnormal, on-abort, on-watchdog "
-        "(did you mean 'always'?)\n"
-        "8:10: error: KillMode=: 'bogus' is none of control-group, mixed, process, none\n"
-        "9:1: warning: unknown directive ExecStrat= in [Service] (did you mean 'ExecStart'?)\n"
-        "10:1: warning: ProtectSystem= has no effect: GitProc does not act on it\n"
-        "12:1: warning: MemoryMax= is checked but not enforced\n"
-        "13:1: warning: unknown section [Servce] (did you mean 'Service'?)\n"
-        "18:1: warning: unknown directive HealthCheckUrl= in [X-GitProc] (did you mean 'HealthCheckURL'?)\n"
-        "20:17: error: Environment=: '2=3' does not begin with the name of a variable\n");
+  CHECK(
+      errors_of("[Unit]\nRequires=db "
+                "net.target\nPartOf=a@.service\n[Service]\nExecStart=/x\nTimeoutStopSec=5x\nRestart=allways\n"
+                "KillMode=bogus\nExecStrat=/"
+                "x\nProtectSystem=full\nX-Mine=1\nMemoryMax=1G\n[Servce]\nA=b\n[X-Other]\nA=b\n"
+                "[X-GitProc]\nHealthCheckUrl=x\n[Service]\nEnvironment=A=1 2=3\n") ==
+      "2:10: error: Requires=: 'db' is not the name of a unit: it has no type such as '.service'\n"
+      "6:16: error: TimeoutStopSec=: '5x' is not a time span, such as 30s, 1min 30s, 1.5h or infinity\n"
+      "7:9: error: Restart=: 'allways' is none of no, always, on-success, on-failure, on-abnormal, on-abort, "
+      "on-watchdog "
+      "(did you mean 'always'?)\n"
+      "8:10: error: KillMode=: 'bogus' is none of control-group, mixed, process, none\n"
+      "9:1: warning: unknown directive ExecStrat= in [Service] (did you mean 'ExecStart'?)\n"
+      "10:1: warning: ProtectSystem= has no effect: GitProc does not act on it\n"
+      "12:1: warning: MemoryMax= is checked but not enforced\n"
+      "13:1: warning: unknown section [Servce] (did you mean 'Service'?)\n"
+      "18:1: warning: unknown directive HealthCheckUrl= in [X-GitProc] (did you mean 'HealthCheckURL'?)\n"
+      "20:17: error: Environment=: '2=3' does not begin with the name of a variable\n");
 }
 
 TEST_CASE("what says nothing to a service here is accepted without a word") {
-  CHECK(errors_of("[Unit]\nDocumentation=man:x\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n[Service]\nExecStart=/x\nType=idle\n"
-                  "TTYPath=/dev/tty1\nSyslogIdentifier=x\nStandardOutput=journal\n[Install]\nWantedBy=a.target\nAlso=b.socket\n")
+  CHECK(errors_of(
+            "[Unit]\nDocumentation=man:x\nDefaultDependencies=no\nIgnoreOnIsolate=yes\n[Service]\nExecStart=/"
+            "x\nType=idle\n"
+            "TTYPath=/dev/"
+            "tty1\nSyslogIdentifier=x\nStandardOutput=journal\n[Install]\nWantedBy=a.target\nAlso=b.socket\n")
             .empty());
 }
 
 TEST_CASE("an instance of a template") {
-  UnitLoad load = load_unit("worker@a-b", {{.path = "worker@.service",
-                                            .blob = {},
-                                            .text = "[Unit]\nRequires=db@.service\n[Service]\nExecStart=/x %i %I %f\n"
-                                                    "RuntimeDirectory=w/%i\n"}},
+  UnitLoad load = load_unit("worker@a-b",
+                            {{.path = "worker@.service",
+                              .blob = {},
+                              .text = "[Unit]\nRequires=db@.service\n[Service]\nExecStart=/x %i %I %f\n"
+                                      "RuntimeDirectory=w/%i\n"}},
                             test_machine());
   REQUIRE(load.unit);
   CHECK(load.unit->dependencies->requires_ == std::vector<std::string>{"db@a-b"});
@@ -143,17 +162,22 @@ TEST_CASE("PermissionsStartOnly= is a plus on all commands but ExecStart=") {
 }
 
 TEST_CASE("a hostile file is refused before it costs anything") {
-  CHECK(errors_of(std::string(max_unit_file_bytes + 1, 'x')).starts_with("0:0: error: the file is larger than 1 MiB\n"));
-  CHECK(errors_of(std::string(max_unit_file_lines + 1, '\n')).starts_with("0:0: error: the file has more than 20000 lines\n"));
+  CHECK(errors_of(std::string(max_unit_file_bytes + 1, 'x'))
+            .starts_with("0:0: error: the file is larger than 1 MiB\n"));
+  CHECK(errors_of(std::string(max_unit_file_lines + 1, '\n'))
+            .starts_with("0:0: error: the file has more than 20000 lines\n"));
   std::string bomb = "[Service]\nExecStart=/x\n";
-  for (int i = 0; i < 9000; ++i) bomb += "Environment=A=%n%n%n%n%n%n%n%n%n%n%n%n\n";
+  for (int i = 0; i < 9000; ++i)
+    bomb += "Environment=A=%n%n%n%n%n%n%n%n%n%n%n%n\n";
   UnitLoad load = load_text(bomb, std::string(240, 'n'));
   CHECK(load.unit == nullptr);
   CHECK(load.diagnostics.size() <= 1001);
 }
 
 TEST_CASE("a change of a unit weighs as much as its weightiest directive") {
-  auto change = [](std::string_view from, std::string_view to) { return difference(*unit_of(from), *unit_of(to)); };
+  auto change = [](std::string_view from, std::string_view to) {
+    return difference(*unit_of(from), *unit_of(to));
+  };
   using Directives = std::vector<std::string>;
   CHECK(change("Nice=5", "Nice=5") == UnitDifference{});
   CHECK(change("", "Restart=always\nTimeoutStopSec=5") ==
@@ -162,15 +186,18 @@ TEST_CASE("a change of a unit weighs as much as its weightiest directive") {
         UnitDifference{ChangeEffect::adjust, Directives{"Restart", "MemoryMax"}});
   CHECK(change("MemoryMax=1G", "ExecStart=\nExecStart=/bin/false") ==
         UnitDifference{ChangeEffect::restart, Directives{"ExecStart", "MemoryMax"}});
-  CHECK(change("ExecReload=/a", "ExecReload=/b") == UnitDifference{ChangeEffect::later, Directives{"ExecReload"}});
-  CHECK(change("Environment=A=1", "Environment=A=2") == UnitDifference{ChangeEffect::restart, Directives{"Environment"}});
+  CHECK(change("ExecReload=/a", "ExecReload=/b") ==
+        UnitDifference{ChangeEffect::later, Directives{"ExecReload"}});
+  CHECK(change("Environment=A=1", "Environment=A=2") ==
+        UnitDifference{ChangeEffect::restart, Directives{"Environment"}});
 
   Unit before = *unit_of("[X-GitProc]\nRestartOn=a b\nReloadOn=c");
   Unit after = before;
   after.watched.edit()[2].content = ObjectId{};
   CHECK(difference(before, after) == UnitDifference{ChangeEffect::reload, Directives{"ReloadOn=c"}});
   after.watched.edit()[1].content = ObjectId{};
-  CHECK(difference(before, after) == UnitDifference{ChangeEffect::restart, Directives{"RestartOn=b", "ReloadOn=c"}});
+  CHECK(difference(before, after) ==
+        UnitDifference{ChangeEffect::restart, Directives{"RestartOn=b", "ReloadOn=c"}});
 }
 
 }  // namespace gitproc

@@ -37,9 +37,7 @@ bool is_valid_service_name(std::string_view name) {
          name.front() != '@' && std::all_of(name.begin(), name.end(), is_name_character);
 }
 
-bool is_template(std::string_view name) {
-  return !name.empty() && name.find('@') == name.size() - 1;
-}
+bool is_template(std::string_view name) { return !name.empty() && name.find('@') == name.size() - 1; }
 
 std::optional<std::string> template_of(std::string_view instance_name) {
   std::size_t at = instance_name.find('@');
@@ -52,17 +50,15 @@ std::string_view instance_of(std::string_view name) {
   return at == std::string_view::npos ? std::string_view() : name.substr(at + 1);
 }
 
-std::string_view prefix_of(std::string_view name) {
-  return name.substr(0, name.find('@'));
-}
+std::string_view prefix_of(std::string_view name) { return name.substr(0, name.find('@')); }
 
 std::string unescape_name(std::string_view text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '-') {
       plain += '/';
-    } else if (text[i] == '\\' && i + 3 < text.size() && text[i + 1] == 'x' && hexadecimal_digit(text[i + 2]) >= 0 &&
-               hexadecimal_digit(text[i + 3]) >= 0) {
+    } else if (text[i] == '\\' && i + 3 < text.size() && text[i + 1] == 'x' &&
+               hexadecimal_digit(text[i + 2]) >= 0 && hexadecimal_digit(text[i + 3]) >= 0) {
       plain += static_cast<char>(hexadecimal_digit(text[i + 2]) << 4 | hexadecimal_digit(text[i + 3]));
       i += 3;
     } else {

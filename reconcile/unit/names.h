@@ -15,7 +15,7 @@ bool is_valid_service_name(std::string_view name);
 bool is_template(std::string_view name);
 std::optional<std::string> template_of(std::string_view instance_name);  // "worker@1" -> "worker@"
 std::string_view instance_of(std::string_view name);                     // "worker@1" -> "1"; else ""
-std::string_view prefix_of(std::string_view name);                       // "worker@1" -> "worker"; "web" -> "web"
+std::string_view prefix_of(std::string_view name);  // "worker@1" -> "worker"; "web" -> "web"
 
 std::string unescape_name(std::string_view text);  // "a-b\\x2fc" -> "a/b/c"
 std::string escape_name(std::string_view text);

@@ -18,12 +18,13 @@ constexpr std::string_view folder = "/t";  // stands for the folder "@T@" of the
 
 // systemd drops these values silently; GitProc refuses the unit, so that nobody runs with less than they wrote.
 const std::set<std::string> refused_on_purpose = {
-    "Environment: digit start", "Environment: dot name",  "Environment: unbalanced",
+    "Environment: digit start", "Environment: dot name",          "Environment: unbalanced",
     "syntax: invalid bool",     "syntax: invalid user-type enum",
 };
 
 std::string place(std::string text) {
-  for (std::size_t at; (at = text.find("@T@")) != std::string::npos;) text.replace(at, 3, folder);
+  for (std::size_t at; (at = text.find("@T@")) != std::string::npos;)
+    text.replace(at, 3, folder);
   return text;
 }
 
@@ -66,7 +67,8 @@ using Environment = std::map<std::string, std::string>;
 // What the unit's own settings add to the environment; an error where the service could not be started.
 Result<Environment> environment_of(const Unit& unit, const json& files) {
   Environment environment;
-  for (const auto& [name, value] : unit.exec->environment) environment[name] = value;
+  for (const auto& [name, value] : unit.exec->environment)
+    environment[name] = value;
   for (const EnvironmentFile& file : unit.exec->environment_files) {
     std::string content;
     bool exists = false;
@@ -78,7 +80,8 @@ Result<Environment> environment_of(const Unit& unit, const json& files) {
     if (!exists && !file.is_optional) return fail("missing");
     auto variables = parse_environment_file(content);
     if (!variables) return std::unexpected(variables.error());
-    for (const auto& [name, value] : *variables) environment[name] = value;
+    for (const auto& [name, value] : *variables)
+      environment[name] = value;
   }
   return environment;
 }
@@ -90,7 +93,8 @@ void check_example(const json& example) {
   unit_name.resize(unit_name.size() - std::string_view(".service").size());
   const std::size_t at = unit_name.find('@');
   const std::string file = (at == std::string::npos ? unit_name : unit_name.substr(0, at + 1)) + ".service";
-  UnitLoad load = load_unit(unit_name, {{.path = file, .blob = {}, .text = unit_text(example)}}, machine_of_observations());
+  UnitLoad load = load_unit(unit_name, {{.path = file, .blob = {}, .text = unit_text(example)}},
+                            machine_of_observations());
   INFO(listing(load.diagnostics));
 
   const bool was_loaded = example["load"] == "loaded";
@@ -105,12 +109,12 @@ void check_example(const json& example) {
   json runs = json::array();
   for (const ExecCommand& command : load.unit->start) {
     if (command.path == "/bin/false") continue;  // the helper that noted its arguments did not run
-    auto arguments = !command.expands_environment ? command.arguments
-                                                  : expand_environment(command.arguments, [&](std::string_view variable) {
-                                                      auto found = environment->find(std::string(variable));
-                                                      return found == environment->end() ? std::nullopt
-                                                                                         : std::optional(found->second);
-                                                    });
+    auto arguments = !command.expands_environment
+                         ? command.arguments
+                         : expand_environment(command.arguments, [&](std::string_view variable) {
+                             auto found = environment->find(std::string(variable));
+                             return found == environment->end() ? std::nullopt : std::optional(found->second);
+                           });
     // The helper is a script: it sees its path as argv[0], whatever was asked for with "@".
     arguments.front() = command.path;
     runs.push_back({{"argv", arguments}, {"env", noted}});
@@ -126,7 +130,8 @@ TEST_CASE("every unit that was tried on systemd 252 gives the same arguments and
   REQUIRE(file.good());
   const json examples = json::parse(file);
   REQUIRE(examples.size() == 108);
-  for (const json& example : examples) check_example(example);
+  for (const json& example : examples)
+    check_example(example);
 }
 
 }  // namespace gitproc

@@ -18,7 +18,8 @@ std::string simplify_path(std::string_view path) {
 
 std::string simplify_path_value(std::string_view path) {
   std::string simple = simplify_path(path);
-  while (trim(simple).size() != simple.size()) simple = simplify_path(trim(simple));
+  while (trim(simple).size() != simple.size())
+    simple = simplify_path(trim(simple));
   return simple;
 }
 

@@ -14,26 +14,85 @@ namespace {
 
 using Random = std::mt19937_64;
 
-std::size_t below(Random& random, std::size_t end) {
-  return static_cast<std::size_t>(random() % end);
-}
+std::size_t below(Random& random, std::size_t end) { return static_cast<std::size_t>(random() % end); }
 
 // Values that some directive takes, and some that none does.
-constexpr const char* values[] = {
-    "", "5", "0", "yes", "no", "1min 30s", "infinity", "1.5G", "50%", "12.5%", "0755", "SIGINT", "RTMIN+3", "143 SIGKILL",
-    "/bin/true", "-/bin/sh -c 'echo \"$A\" ${B}' ; +/bin/b \\; c", "@/bin/x y", "!/bin/a", ":/bin/e $X", "/bin/%p %% %i \\x41\\n",
-    "A=1 \"B=x y\" 'C=%%'", "A=\\x0a\\xff", "-/etc/%n", "/a//b/../c/ ", "| ! /x/ /", "|/x y\\", "~", "a b/c %i", "a:b c", "www-data",
-    "a.service b@.service c.target", "web.service d.service d.service", "\"q r.service\"", "always", "on-failure", "oneshot", "notify",
-    "main", "none", "mixed", "append:/x\\ ", "null", "inherit", "journal", "file:/a/ /", "1024:2048", "-5", "idle", "0-3,5", "abort", "restart",
-    "stopped", "http://x:$PORT/%p", "tcp://[::1]:80", "200-299,404", "conf/x \"y z\"", "recreate", "overlap", "role in (a,b)", "10M",
-    "\\", "a\\\\", "'", "%Z", "\u00e9\u00e9", "x \\\n y", "99999999999999999999", "-1"};
+constexpr const char* values[] = {"",
+                                  "5",
+                                  "0",
+                                  "yes",
+                                  "no",
+                                  "1min 30s",
+                                  "infinity",
+                                  "1.5G",
+                                  "50%",
+                                  "12.5%",
+                                  "0755",
+                                  "SIGINT",
+                                  "RTMIN+3",
+                                  "143 SIGKILL",
+                                  "/bin/true",
+                                  "-/bin/sh -c 'echo \"$A\" ${B}' ; +/bin/b \\; c",
+                                  "@/bin/x y",
+                                  "!/bin/a",
+                                  ":/bin/e $X",
+                                  "/bin/%p %% %i \\x41\\n",
+                                  "A=1 \"B=x y\" 'C=%%'",
+                                  "A=\\x0a\\xff",
+                                  "-/etc/%n",
+                                  "/a//b/../c/ ",
+                                  "| ! /x/ /",
+                                  "|/x y\\",
+                                  "~",
+                                  "a b/c %i",
+                                  "a:b c",
+                                  "www-data",
+                                  "a.service b@.service c.target",
+                                  "web.service d.service d.service",
+                                  "\"q r.service\"",
+                                  "always",
+                                  "on-failure",
+                                  "oneshot",
+                                  "notify",
+                                  "main",
+                                  "none",
+                                  "mixed",
+                                  "append:/x\\ ",
+                                  "null",
+                                  "inherit",
+                                  "journal",
+                                  "file:/a/ /",
+                                  "1024:2048",
+                                  "-5",
+                                  "idle",
+                                  "0-3,5",
+                                  "abort",
+                                  "restart",
+                                  "stopped",
+                                  "http://x:$PORT/%p",
+                                  "tcp://[::1]:80",
+                                  "200-299,404",
+                                  "conf/x \"y z\"",
+                                  "recreate",
+                                  "overlap",
+                                  "role in (a,b)",
+                                  "10M",
+                                  "\\",
+                                  "a\\\\",
+                                  "'",
+                                  "%Z",
+                                  "\u00e9\u00e9",
+                                  "x \\\n y",
+                                  "99999999999999999999",
+                                  "-1"};
 
 constexpr std::string_view base =
     "[Service]\nType=oneshot\nExecStart=/bin/true\nRuntimeDirectory=a\nStateDirectory=a\nCacheDirectory=a\n"
     "LogsDirectory=a\nConfigurationDirectory=a\n";
 
 std::string line_of(const Directive& directive, std::string_view value) {
-  return "[" + std::string(directive.section) + "]\n" + std::string(directive.key) + "=" + std::string(value) + "\n";
+  return "[" + std::string(directive.section) + "]\n" + std::string(directive.key) + "=" +
+         std::string(value) + "\n";
 }
 
 // For each directive of the table those of the values that it takes.
@@ -56,7 +115,8 @@ std::string random_unit(Random& random, const std::vector<std::vector<const char
   for (std::size_t i = 0; i < lines; ++i) {
     std::size_t at = below(random, directives.size());
     const bool is_any = taken[at].empty() || below(random, 30) == 0;
-    text += line_of(*directives[at], is_any ? values[below(random, std::size(values))] : taken[at][below(random, taken[at].size())]);
+    text += line_of(*directives[at], is_any ? values[below(random, std::size(values))]
+                                            : taken[at][below(random, taken[at].size())]);
   }
   return text;
 }
@@ -91,7 +151,9 @@ TEST_CASE("every directive of the table has one value that it takes and prints")
     bool is_taken = directive->print == nullptr;
     for (const char* value : values) {
       UnitLoad load = load_text(std::string(base) + line_of(*directive, value));
-      if (load.unit && print_unit(*load.unit).find("\n" + std::string(directive->key) + "=") != std::string::npos) is_taken = true;
+      if (load.unit &&
+          print_unit(*load.unit).find("\n" + std::string(directive->key) + "=") != std::string::npos)
+        is_taken = true;
     }
     CHECK(is_taken);
   }
@@ -114,10 +176,12 @@ TEST_CASE("random bytes are refused or loaded, and quickly") {
 TEST_CASE("files of the greatest size take no more than a moment") {
   auto repeated = [](std::string_view head, std::string_view piece) {
     std::string text(head);
-    while (text.size() + piece.size() < max_unit_file_bytes) text += piece;
+    while (text.size() + piece.size() < max_unit_file_bytes)
+      text += piece;
     return text;
   };
-  const std::string lines_of_mistakes = repeated("[Service]\n", "ExecStrat=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n");
+  const std::string lines_of_mistakes =
+      repeated("[Service]\n", "ExecStrat=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n");
   const std::string texts[] = {
       repeated("[Service]\n", "\\\n"),
       repeated("[Service]\nExecStart=/x ", "\\x41"),
@@ -130,7 +194,8 @@ TEST_CASE("files of the greatest size take no more than a moment") {
       repeated("[Service]\nExecStart=/x\n[Unit]\nAfter=", "a.service b.service "),
       repeated("[Service]\nExecStart=/x\n[X-GitProc]\nRestartOn=", "a/b/c d "),
       repeated("[Service]\nExecStart=/x\n[X-GitProc]\nNodeSelector=", "a in (b),"),
-      repeated("[Service]\nExecStart=/x\n[Unit]\n", "ConditionPathExists=/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"),
+      repeated("[Service]\nExecStart=/x\n[Unit]\n",
+               "ConditionPathExists=/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"),
       repeated("", "["),
       lines_of_mistakes,
   };
@@ -147,7 +212,8 @@ TEST_CASE("the fuzzer's corpus") {
   for (const auto& entry : std::filesystem::directory_iterator(GITPROC_SOURCE_DIR "/reconcile/unit/corpus")) {
     INFO(entry.path().string());
     const std::string text = read_file(entry.path());
-    for (const char* name : names) REQUIRE(round_trip_fault(text, name) == "");
+    for (const char* name : names)
+      REQUIRE(round_trip_fault(text, name) == "");
     ++files;
   }
   CHECK(files >= 5);

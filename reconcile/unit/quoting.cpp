@@ -9,9 +9,7 @@ namespace {
 
 constexpr std::string_view blanks = " \t\r\n";
 
-bool is_blank(char c) {
-  return blanks.find(c) != std::string_view::npos;
-}
+bool is_blank(char c) { return blanks.find(c) != std::string_view::npos; }
 
 void append_utf8(std::string& text, std::uint32_t point) {
   auto put = [&text](std::uint32_t byte) { text += static_cast<char>(byte); };
@@ -88,7 +86,8 @@ bool is_plain(std::string_view word, std::string_view marks) {
 }  // namespace
 
 bool WordSplitter::at_end() {
-  while (position_ < text_.size() && is_blank(text_[position_])) ++position_;
+  while (position_ < text_.size() && is_blank(text_[position_]))
+    ++position_;
   return position_ == text_.size();
 }
 
@@ -102,7 +101,8 @@ std::expected<Word, SplitError> WordSplitter::next() {
     char c = text_[position_];
     if (c == '\\' && backslash_ != Backslash::ordinary) {
       std::string_view after = text_.substr(position_ + 1);
-      if (after.empty() && !keeps_unknown) return std::unexpected(SplitError{"ends in a lone backslash", position_});
+      if (after.empty() && !keeps_unknown)
+        return std::unexpected(SplitError{"ends in a lone backslash", position_});
       if (backslash_ == Backslash::protects) {
         if (!after.empty()) word.text += after[0];
         position_ += after.empty() ? 1 : 2;
@@ -217,7 +217,8 @@ std::string expand_variables(std::string_view word, const VariableLookup& lookup
   return expanded;
 }
 
-std::vector<std::string> expand_environment(const std::vector<std::string>& arguments, const VariableLookup& lookup) {
+std::vector<std::string> expand_environment(const std::vector<std::string>& arguments,
+                                            const VariableLookup& lookup) {
   std::vector<std::string> expanded;
   std::size_t bytes = 0;
   auto add = [&](std::string argument) {
@@ -226,7 +227,8 @@ std::vector<std::string> expand_environment(const std::vector<std::string>& argu
   };
   for (const std::string& argument : arguments) {
     if (bytes > max_expanded_arguments_bytes) break;
-    const bool is_variable = argument.starts_with('$') && !argument.starts_with("${") && !argument.starts_with("$$");
+    const bool is_variable =
+        argument.starts_with('$') && !argument.starts_with("${") && !argument.starts_with("$$");
     if (!is_variable) {
       add(expand_variables(argument, lookup));
       continue;
@@ -234,7 +236,8 @@ std::vector<std::string> expand_environment(const std::vector<std::string>& argu
     std::optional<std::string> value = lookup(std::string_view(argument).substr(1));
     if (!value) continue;
     WordSplitter splitter(*value, Backslash::protects);
-    while (!splitter.at_end()) add(std::move(splitter.next()->text));
+    while (!splitter.at_end())
+      add(std::move(splitter.next()->text));
   }
   return expanded;
 }

@@ -18,7 +18,8 @@ inline std::string round_trip_fault(std::string_view text, std::string_view name
   if (printed.size() > max_unit_file_bytes) return "";
   UnitLoad second = load_text(printed, name);
   if (!second.unit) return "the printed unit does not load:\n" + printed + listing(second.diagnostics);
-  if (*second.unit != *first.unit) return "the printed unit is another one:\n" + printed + "\nand then\n" + print_unit(*second.unit);
+  if (*second.unit != *first.unit)
+    return "the printed unit is another one:\n" + printed + "\nand then\n" + print_unit(*second.unit);
   if (print_unit(*second.unit) != printed) return "the printed unit prints otherwise:\n" + printed;
   if (difference(*first.unit, *second.unit) != UnitDifference{}) return "equal units differ:\n" + printed;
   return "";

@@ -43,7 +43,8 @@ class SelectorParser {
     const bool is_negated = take("!");
     skip_blanks();
     std::string_view key = take_word();
-    if (!is_label_key(key)) return fail("'" + printable(key.empty() ? rest_ : key, 60) + "' is not a label's key");
+    if (!is_label_key(key))
+      return fail("'" + printable(key.empty() ? rest_ : key, 60) + "' is not a label's key");
     requirement.key = key;
     skip_blanks();
     if (is_negated) {
@@ -107,7 +108,8 @@ class SelectorParser {
   }
 
   void skip_blanks() {
-    while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t')) rest_.remove_prefix(1);
+    while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t'))
+      rest_.remove_prefix(1);
   }
 
   std::unexpected<Error> unexpected_rest(std::string_view expected) const {
@@ -133,9 +135,7 @@ bool is_label_key(std::string_view key) {
   return !key.empty() && is_label_text(key);
 }
 
-bool is_label_value(std::string_view value) {
-  return value.empty() || is_label_text(value);
-}
+bool is_label_value(std::string_view value) { return value.empty() || is_label_text(value); }
 
 Result<Selector> parse_selector(std::string_view text) {
   if (text.size() > max_selector_bytes) return fail("is longer than 4096 bytes", ErrorCode::invalid);
@@ -147,7 +147,8 @@ bool matches(const Selector& selector, const Labels& labels) {
     auto label = labels.find(requirement.key);
     const bool exists = label != labels.end();
     auto is_listed = [&] {
-      return exists && std::binary_search(requirement.values.begin(), requirement.values.end(), label->second);
+      return exists &&
+             std::binary_search(requirement.values.begin(), requirement.values.end(), label->second);
     };
     switch (requirement.match) {
       case SelectorOperator::in: return is_listed();

@@ -4,15 +4,13 @@
 #include <csignal>
 #include <limits>
 
-#include "reconcile/unit/values.h"
 #include "reconcile/base/strings.h"
+#include "reconcile/unit/values.h"
 
 namespace gitproc {
 namespace {
 
-std::unexpected<Error> refuse(std::string message) {
-  return fail(std::move(message), ErrorCode::invalid);
-}
+std::unexpected<Error> refuse(std::string message) { return fail(std::move(message), ErrorCode::invalid); }
 
 struct Named {
   std::string_view name;
@@ -20,12 +18,12 @@ struct Named {
 };
 
 constexpr Named signals[] = {
-    {"HUP", SIGHUP},   {"INT", SIGINT},       {"QUIT", SIGQUIT}, {"ILL", SIGILL},   {"TRAP", SIGTRAP},
-    {"ABRT", SIGABRT}, {"BUS", SIGBUS},       {"FPE", SIGFPE},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},
-    {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},     {"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM},
-    {"STKFLT", 16},    {"CHLD", SIGCHLD},     {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP},
-    {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
-    {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},   {"PWR", SIGPWR},
+    {"HUP", SIGHUP},       {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"ILL", SIGILL},   {"TRAP", SIGTRAP},
+    {"ABRT", SIGABRT},     {"BUS", SIGBUS},   {"FPE", SIGFPE},     {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+    {"SEGV", SIGSEGV},     {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},   {"ALRM", SIGALRM}, {"TERM", SIGTERM},
+    {"STKFLT", 16},        {"CHLD", SIGCHLD}, {"CONT", SIGCONT},   {"STOP", SIGSTOP}, {"TSTP", SIGTSTP},
+    {"TTIN", SIGTTIN},     {"TTOU", SIGTTOU}, {"URG", SIGURG},     {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
+    {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"PWR", SIGPWR},
     {"SYS", SIGSYS},
 };
 
@@ -36,20 +34,73 @@ constexpr int last_signal = 64;
 
 // systemd.exec(5), "Process Exit Codes".
 constexpr Named exit_codes[] = {
-    {"SUCCESS", 0}, {"FAILURE", 1}, {"INVALIDARGUMENT", 2}, {"NOTIMPLEMENTED", 3}, {"NOPERMISSION", 4},
-    {"NOTINSTALLED", 5}, {"NOTCONFIGURED", 6}, {"NOTRUNNING", 7}, {"USAGE", 64}, {"DATAERR", 65},
-    {"NOINPUT", 66}, {"NOUSER", 67}, {"NOHOST", 68}, {"UNAVAILABLE", 69}, {"SOFTWARE", 70}, {"OSERR", 71},
-    {"OSFILE", 72}, {"CANTCREAT", 73}, {"IOERR", 74}, {"TEMPFAIL", 75}, {"PROTOCOL", 76}, {"NOPERM", 77},
-    {"CONFIG", 78}, {"CHDIR", 200}, {"NICE", 201}, {"FDS", 202}, {"EXEC", 203}, {"MEMORY", 204},
-    {"LIMITS", 205}, {"OOM_ADJUST", 206}, {"SIGNAL_MASK", 207}, {"STDIN", 208}, {"STDOUT", 209},
-    {"CHROOT", 210}, {"IOPRIO", 211}, {"TIMERSLACK", 212}, {"SECUREBITS", 213}, {"SETSCHEDULER", 214},
-    {"CPUAFFINITY", 215}, {"GROUP", 216}, {"USER", 217}, {"CAPABILITIES", 218}, {"CGROUP", 219},
-    {"SETSID", 220}, {"CONFIRM", 221}, {"STDERR", 222}, {"PAM", 224}, {"NETWORK", 225}, {"NAMESPACE", 226},
-    {"NO_NEW_PRIVILEGES", 227}, {"SECCOMP", 228}, {"SELINUX_CONTEXT", 229}, {"PERSONALITY", 230},
-    {"APPARMOR_PROFILE", 231}, {"ADDRESS_FAMILIES", 232}, {"RUNTIME_DIRECTORY", 233}, {"CHOWN", 235},
-    {"SMACK_PROCESS_LABEL", 236}, {"KEYRING", 237}, {"STATE_DIRECTORY", 238}, {"CACHE_DIRECTORY", 239},
-    {"LOGS_DIRECTORY", 240}, {"CONFIGURATION_DIRECTORY", 241}, {"NUMA_POLICY", 242}, {"CREDENTIALS", 243},
-    {"BPF", 245}, {"EXCEPTION", 255},
+    {"SUCCESS", 0},
+    {"FAILURE", 1},
+    {"INVALIDARGUMENT", 2},
+    {"NOTIMPLEMENTED", 3},
+    {"NOPERMISSION", 4},
+    {"NOTINSTALLED", 5},
+    {"NOTCONFIGURED", 6},
+    {"NOTRUNNING", 7},
+    {"USAGE", 64},
+    {"DATAERR", 65},
+    {"NOINPUT", 66},
+    {"NOUSER", 67},
+    {"NOHOST", 68},
+    {"UNAVAILABLE", 69},
+    {"SOFTWARE", 70},
+    {"OSERR", 71},
+    {"OSFILE", 72},
+    {"CANTCREAT", 73},
+    {"IOERR", 74},
+    {"TEMPFAIL", 75},
+    {"PROTOCOL", 76},
+    {"NOPERM", 77},
+    {"CONFIG", 78},
+    {"CHDIR", 200},
+    {"NICE", 201},
+    {"FDS", 202},
+    {"EXEC", 203},
+    {"MEMORY", 204},
+    {"LIMITS", 205},
+    {"OOM_ADJUST", 206},
+    {"SIGNAL_MASK", 207},
+    {"STDIN", 208},
+    {"STDOUT", 209},
+    {"CHROOT", 210},
+    {"IOPRIO", 211},
+    {"TIMERSLACK", 212},
+    {"SECUREBITS", 213},
+    {"SETSCHEDULER", 214},
+    {"CPUAFFINITY", 215},
+    {"GROUP", 216},
+    {"USER", 217},
+    {"CAPABILITIES", 218},
+    {"CGROUP", 219},
+    {"SETSID", 220},
+    {"CONFIRM", 221},
+    {"STDERR", 222},
+    {"PAM", 224},
+    {"NETWORK", 225},
+    {"NAMESPACE", 226},
+    {"NO_NEW_PRIVILEGES", 227},
+    {"SECCOMP", 228},
+    {"SELINUX_CONTEXT", 229},
+    {"PERSONALITY", 230},
+    {"APPARMOR_PROFILE", 231},
+    {"ADDRESS_FAMILIES", 232},
+    {"RUNTIME_DIRECTORY", 233},
+    {"CHOWN", 235},
+    {"SMACK_PROCESS_LABEL", 236},
+    {"KEYRING", 237},
+    {"STATE_DIRECTORY", 238},
+    {"CACHE_DIRECTORY", 239},
+    {"LOGS_DIRECTORY", 240},
+    {"CONFIGURATION_DIRECTORY", 241},
+    {"NUMA_POLICY", 242},
+    {"CREDENTIALS", 243},
+    {"BPF", 245},
+    {"EXCEPTION", 255},
 };
 
 template <typename T>
@@ -170,8 +221,10 @@ Result<void> add_exit_status(std::string_view word, ExitStatusSet& set) {
 
 std::string print_exit_statuses(const ExitStatusSet& set) {
   std::vector<std::string> words;
-  for (std::uint8_t code : set.codes) words.push_back(std::to_string(code));
-  for (int signal : set.signals) words.push_back(print_signal(signal));
+  for (std::uint8_t code : set.codes)
+    words.push_back(std::to_string(code));
+  for (int signal : set.signals)
+    words.push_back(print_signal(signal));
   return join(words, " ");
 }
 

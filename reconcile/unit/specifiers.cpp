@@ -26,11 +26,10 @@ std::string as_path(std::string_view name) {
   return path.starts_with('/') ? path : "/" + path;
 }
 
-std::string folder_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
-std::optional<std::string> value_of(char specifier, const UnitNameSpecifiers& unit, const SpecifierContext& machine) {
+std::optional<std::string> value_of(char specifier, const UnitNameSpecifiers& unit,
+                                    const SpecifierContext& machine) {
   switch (specifier) {
     case 'n': return unit.name + ".service";
     case 'N': return unit.name;
@@ -92,7 +91,8 @@ Result<std::string> expand_specifiers(std::string_view text, const UnitNameSpeci
     } else if (auto value = value_of(specifier, unit, machine)) {
       expanded += *value;
     } else if (is_alphanumeric(specifier)) {
-      return fail(std::string("unknown specifier '%") + specifier + "' ('%' itself is '%%')", ErrorCode::invalid);
+      return fail(std::string("unknown specifier '%") + specifier + "' ('%' itself is '%%')",
+                  ErrorCode::invalid);
     } else {
       expanded += '%';
       expanded += specifier;

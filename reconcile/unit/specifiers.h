@@ -11,27 +11,28 @@ namespace gitproc {
 
 // The machine's and manager's side of the specifiers; filled in by the agent, by `verify` and by tests.
 struct SpecifierContext {
-  std::string host_name;       // %H
-  std::string short_host_name; // %l
-  std::string machine_id;      // %m
-  std::string boot_id;         // %b
-  std::string kernel_release;  // %v
-  std::string architecture;    // %a
-  std::string os_id, os_version_id, os_build_id, os_variant_id, os_image_id, os_image_version;  // %o %w %B %W %M %A
-  std::string user_name;       // %u, of the agent
-  std::string user_id;         // %U
-  std::string group_name;      // %g
-  std::string group_id;        // %G
-  std::string home;            // %h
-  std::string shell;           // %s
-  std::string runtime_directory = "/run";    // %t
-  std::string state_directory = "/var/lib";  // %S
-  std::string cache_directory = "/var/cache"; // %C
-  std::string logs_directory = "/var/log";   // %L
-  std::string configuration_directory = "/etc"; // %E
-  std::string temporary_directory = "/tmp";  // %T
-  std::string var_temporary_directory = "/var/tmp"; // %V
-  std::string tree;            // %R: <state-dir>/tree, where the repository's data is
+  std::string host_name;        // %H
+  std::string short_host_name;  // %l
+  std::string machine_id;       // %m
+  std::string boot_id;          // %b
+  std::string kernel_release;   // %v
+  std::string architecture;     // %a
+  std::string os_id, os_version_id, os_build_id, os_variant_id, os_image_id,
+      os_image_version;                              // %o %w %B %W %M %A
+  std::string user_name;                             // %u, of the agent
+  std::string user_id;                               // %U
+  std::string group_name;                            // %g
+  std::string group_id;                              // %G
+  std::string home;                                  // %h
+  std::string shell;                                 // %s
+  std::string runtime_directory = "/run";            // %t
+  std::string state_directory = "/var/lib";          // %S
+  std::string cache_directory = "/var/cache";        // %C
+  std::string logs_directory = "/var/log";           // %L
+  std::string configuration_directory = "/etc";      // %E
+  std::string temporary_directory = "/tmp";          // %T
+  std::string var_temporary_directory = "/var/tmp";  // %V
+  std::string tree;                                  // %R: <state-dir>/tree, where the repository's data is
 
   bool operator==(const SpecifierContext&) const = default;
 };

@@ -9,15 +9,14 @@ namespace {
 // Longer words than any directive's name are not worth a comparison.
 constexpr std::size_t max_word_bytes = 48;
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // Insertions, deletions, replacements and swaps of neighbours (the restricted Damerau-Levenshtein distance);
 // `enough` or more as soon as it cannot be less.
 unsigned edit_distance(std::string_view a, std::string_view b, unsigned enough) {
   std::array<std::array<unsigned, max_word_bytes + 1>, 3> rows{};
-  for (unsigned j = 0; j <= b.size(); ++j) rows[0][j] = j;
+  for (unsigned j = 0; j <= b.size(); ++j)
+    rows[0][j] = j;
   unsigned least_above = 0;
   for (unsigned i = 1; i <= a.size(); ++i) {
     auto& row = rows[i % 3];
@@ -49,7 +48,8 @@ std::string_view closest(std::string_view word, const std::vector<std::string_vi
   std::string_view best;
   for (std::string_view candidate : candidates) {
     if (candidate.size() > max_word_bytes) continue;
-    const std::size_t difference = std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
+    const std::size_t difference =
+        std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size());
     if (difference >= fewest) continue;
     unsigned distance = edit_distance(word, candidate, fewest);
     if (distance < fewest) {

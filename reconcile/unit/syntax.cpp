@@ -45,8 +45,9 @@ bool continues(std::string_view line) {
 }
 
 TextPosition locate(const std::vector<Assignment::Piece>& pieces, std::size_t offset) {
-  auto after = std::upper_bound(pieces.begin(), pieces.end(), offset,
-                                [](std::size_t at, const Assignment::Piece& piece) { return at < piece.offset; });
+  auto after =
+      std::upper_bound(pieces.begin(), pieces.end(), offset,
+                       [](std::size_t at, const Assignment::Piece& piece) { return at < piece.offset; });
   const Assignment::Piece& piece = *std::prev(after);
   return {piece.position.line, piece.position.column + static_cast<unsigned>(offset - piece.offset)};
 }
@@ -106,16 +107,19 @@ class Parser {
 
     std::size_t equals = text.find('=');
     if (equals == std::string_view::npos) {
-      return visitor_.mistake(position, Severity::warning, "'" + printable(text, 60) + "' has no '=' and is ignored");
+      return visitor_.mistake(position, Severity::warning,
+                              "'" + printable(text, 60) + "' has no '=' and is ignored");
     }
     if (!is_in_section_) {
-      return visitor_.mistake(position, Severity::warning, "'" + printable(text, 60) + "' is outside of any section and is ignored");
+      return visitor_.mistake(position, Severity::warning,
+                              "'" + printable(text, 60) + "' is outside of any section and is ignored");
     }
     std::string_view value = trim(text.substr(equals + 1));
     assignment_.key.assign(trim(text.substr(0, equals)));
     assignment_.key_position = position;
     assignment_.value.assign(value);
-    place_value(value.empty() ? start + equals + 1 : static_cast<std::size_t>(value.data() - line_.text.data()));
+    place_value(value.empty() ? start + equals + 1
+                              : static_cast<std::size_t>(value.data() - line_.text.data()));
     visitor_.assignment(assignment_);
   }
 
@@ -149,12 +153,8 @@ class Parser {
 
 }  // namespace
 
-TextPosition Assignment::position_of(std::size_t offset) const {
-  return locate(pieces, offset);
-}
+TextPosition Assignment::position_of(std::size_t offset) const { return locate(pieces, offset); }
 
-void parse_syntax(std::string_view text, SyntaxVisitor& visitor) {
-  Parser(visitor).parse(text);
-}
+void parse_syntax(std::string_view text, SyntaxVisitor& visitor) { Parser(visitor).parse(text); }
 
 }  // namespace gitproc

@@ -27,8 +27,10 @@ inline SpecifierContext test_machine() {
   return machine;
 }
 
-inline UnitLoad load_text(std::string_view text, std::string_view name = "web", const SpecifierContext& machine = test_machine()) {
-  return load_unit(name, {{.path = std::string(name) + ".service", .blob = {}, .text = std::string(text)}}, machine);
+inline UnitLoad load_text(std::string_view text, std::string_view name = "web",
+                          const SpecifierContext& machine = test_machine()) {
+  return load_unit(name, {{.path = std::string(name) + ".service", .blob = {}, .text = std::string(text)}},
+                   machine);
 }
 
 // "line:column: severity: message", one a line.
@@ -36,7 +38,8 @@ inline std::string listing(const Diagnostics& diagnostics) {
   std::string text;
   for (const Diagnostic& diagnostic : diagnostics) {
     text += std::to_string(diagnostic.line) + ":" + std::to_string(diagnostic.column) +
-            (diagnostic.severity == Severity::error ? ": error: " : ": warning: ") + diagnostic.message + "\n";
+            (diagnostic.severity == Severity::error ? ": error: " : ": warning: ") + diagnostic.message +
+            "\n";
   }
   return text;
 }

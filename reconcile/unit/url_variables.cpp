@@ -28,7 +28,8 @@ std::string expand_url_variables(std::string_view url, const std::vector<Environ
     }
     std::size_t start = url.starts_with("${") ? 2 : 1;
     std::size_t end = start;
-    while (end < url.size() && is_name_character(url[end], end == start)) ++end;
+    while (end < url.size() && is_name_character(url[end], end == start))
+      ++end;
     bool is_closed = start == 1 || (end < url.size() && url[end] == '}');
     if (end == start || !is_closed) {
       expanded += '$';

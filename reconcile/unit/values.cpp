@@ -11,13 +11,9 @@
 namespace gitproc {
 namespace {
 
-std::unexpected<Error> refuse(std::string message) {
-  return fail(std::move(message), ErrorCode::invalid);
-}
+std::unexpected<Error> refuse(std::string message) { return fail(std::move(message), ErrorCode::invalid); }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();
@@ -37,7 +33,8 @@ bool take_number(std::string_view& text, std::uint64_t& number) {
 
 std::string_view take_digits(std::string_view& text) {
   std::size_t count = 0;
-  while (count < text.size() && is_digit(text[count])) ++count;
+  while (count < text.size() && is_digit(text[count]))
+    ++count;
   std::string_view digits = text.substr(0, count);
   text.remove_prefix(count);
   return digits;
@@ -50,23 +47,44 @@ struct TimeUnit {
 constexpr std::int64_t second = 1'000'000;
 // The first name that the text begins with counts, so longer names come before their prefixes.
 constexpr TimeUnit time_units[] = {
-    {"seconds", second},           {"second", second},       {"sec", second},
-    {"s", second},                 {"minutes", 60 * second}, {"minute", 60 * second},
-    {"min", 60 * second},          {"months", 2629800 * second}, {"month", 2629800 * second},
-    {"M", 2629800 * second},       {"msec", 1000},           {"ms", 1000},
-    {"m", 60 * second},            {"hours", 3600 * second}, {"hour", 3600 * second},
-    {"hr", 3600 * second},         {"h", 3600 * second},     {"days", 86400 * second},
-    {"day", 86400 * second},       {"d", 86400 * second},    {"weeks", 604800 * second},
-    {"week", 604800 * second},     {"w", 604800 * second},   {"years", 31557600 * second},
-    {"year", 31557600 * second},   {"y", 31557600 * second}, {"usec", 1},
-    {"us", 1},                     {"\u00b5s", 1},           {"\u03bcs", 1},
+    {"seconds", second},
+    {"second", second},
+    {"sec", second},
+    {"s", second},
+    {"minutes", 60 * second},
+    {"minute", 60 * second},
+    {"min", 60 * second},
+    {"months", 2629800 * second},
+    {"month", 2629800 * second},
+    {"M", 2629800 * second},
+    {"msec", 1000},
+    {"ms", 1000},
+    {"m", 60 * second},
+    {"hours", 3600 * second},
+    {"hour", 3600 * second},
+    {"hr", 3600 * second},
+    {"h", 3600 * second},
+    {"days", 86400 * second},
+    {"day", 86400 * second},
+    {"d", 86400 * second},
+    {"weeks", 604800 * second},
+    {"week", 604800 * second},
+    {"w", 604800 * second},
+    {"years", 31557600 * second},
+    {"year", 31557600 * second},
+    {"y", 31557600 * second},
+    {"usec", 1},
+    {"us", 1},
+    {"\u00b5s", 1},
+    {"\u03bcs", 1},
 };
 
 constexpr std::string_view not_a_time_span = "is not a time span, such as 30s, 1min 30s, 1.5h or infinity";
 
 // Only sizes within this are taken, as systemd does: they must fit an off_t.
 constexpr std::uint64_t greatest_size = std::numeric_limits<std::int64_t>::max();
-constexpr std::string_view not_a_size = "is not a size in bytes, such as 1024, 512M or 1.5G (suffixes K M G T P E)";
+constexpr std::string_view not_a_size =
+    "is not a size in bytes, such as 1024, 512M or 1.5G (suffixes K M G T P E)";
 
 }  // namespace
 
@@ -80,15 +98,14 @@ Result<bool> parse_boolean(std::string_view text) {
   return refuse("is not a boolean, such as yes or no");
 }
 
-std::string print_boolean(bool value) {
-  return value ? "yes" : "no";
-}
+std::string print_boolean(bool value) { return value ? "yes" : "no"; }
 
 Result<std::int64_t> parse_integer(std::string_view text, std::int64_t smallest, std::int64_t greatest) {
   std::int64_t value = 0;
   std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  const bool is_whole = error == std::errc() && end == digits.data() + digits.size() && !text.starts_with("+-");
+  const bool is_whole =
+      error == std::errc() && end == digits.data() + digits.size() && !text.starts_with("+-");
   if (is_whole && value >= smallest && value <= greatest) return value;
   return refuse("is not a number from " + std::to_string(smallest) + " to " + std::to_string(greatest));
 }
@@ -164,7 +181,8 @@ Result<std::uint64_t> parse_size(std::string_view text) {
     if (!text.empty() && text.front() == '.') {
       text.remove_prefix(1);
       double place = 1;
-      for (char digit : take_digits(text)) fraction += (digit - '0') * (place /= 10);
+      for (char digit : take_digits(text))
+        fraction += (digit - '0') * (place /= 10);
     }
     text = skip_blanks(text);
     // Terms go from the greatest suffix to the smallest, each at most once.
@@ -178,7 +196,8 @@ Result<std::uint64_t> parse_size(std::string_view text) {
     next_suffix = suffix + 1;
     const unsigned shift = suffix < 6 ? 60 - 10 * static_cast<unsigned>(suffix) : 0;
     if (whole > greatest_size >> shift) return refuse("is too large a size");
-    std::uint64_t size = (whole << shift) + static_cast<std::uint64_t>(std::ldexp(fraction, static_cast<int>(shift)));
+    std::uint64_t size =
+        (whole << shift) + static_cast<std::uint64_t>(std::ldexp(fraction, static_cast<int>(shift)));
     if (size > greatest_size - total) return refuse("is too large a size");
     total += size;
   }
@@ -188,28 +207,33 @@ Result<std::uint64_t> parse_size(std::string_view text) {
 Result<unsigned> parse_mode(std::string_view text) {
   unsigned mode = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error == std::errc() && end == text.data() + text.size() && is_digit(text.front()) && mode <= 07777) return mode;
+  if (error == std::errc() && end == text.data() + text.size() && is_digit(text.front()) && mode <= 07777)
+    return mode;
   return refuse("is not a file mode in octal, such as 0755");
 }
 
 std::string print_mode(unsigned mode) {
   std::string digits = "0000";
-  for (std::size_t i = 0; i < 4; ++i) digits[3 - i] = static_cast<char>('0' + (mode >> (3 * i) & 7));
+  for (std::size_t i = 0; i < 4; ++i)
+    digits[3 - i] = static_cast<char>('0' + (mode >> (3 * i) & 7));
   return digits;
 }
 
 Result<std::uint64_t> parse_percentage(std::string_view text) {
-  static constexpr std::string_view message = "is not a percentage with at most two decimals, such as 50% or 12.5%";
+  static constexpr std::string_view message =
+      "is not a percentage with at most two decimals, such as 50% or 12.5%";
   std::uint64_t whole = 0;
   if (!text.ends_with('%')) return refuse(std::string(message));
   text.remove_suffix(1);
-  if (text.empty() || !is_digit(text.front()) || !take_number(text, whole)) return refuse(std::string(message));
+  if (text.empty() || !is_digit(text.front()) || !take_number(text, whole))
+    return refuse(std::string(message));
   std::uint64_t decimals = 0;
   if (!text.empty() && text.front() == '.') {
     text.remove_prefix(1);
     std::string_view digits = take_digits(text);
     if (digits.empty() || digits.size() > 2) return refuse(std::string(message));
-    for (char digit : digits) decimals = decimals * 10 + static_cast<std::uint64_t>(digit - '0');
+    for (char digit : digits)
+      decimals = decimals * 10 + static_cast<std::uint64_t>(digit - '0');
     if (digits.size() == 1) decimals *= 10;
   }
   if (!text.empty()) return refuse(std::string(message));
@@ -233,7 +257,8 @@ Result<std::vector<std::pair<unsigned, unsigned>>> parse_index_list(std::string_
   std::vector<std::pair<unsigned, unsigned>> ranges;
   auto take_index = [&text]() -> int {
     std::uint64_t index = 0;
-    if (text.empty() || !is_digit(text.front()) || !take_number(text, index) || index >= end_of_indices) return -1;
+    if (text.empty() || !is_digit(text.front()) || !take_number(text, index) || index >= end_of_indices)
+      return -1;
     return static_cast<int>(index);
   };
   while (true) {
@@ -245,7 +270,8 @@ Result<std::vector<std::pair<unsigned, unsigned>>> parse_index_list(std::string_
       text.remove_prefix(1);
       last = take_index();
     }
-    const bool ends_here = text.empty() || std::string_view(", \t").find(text.front()) != std::string_view::npos;
+    const bool ends_here =
+        text.empty() || std::string_view(", \t").find(text.front()) != std::string_view::npos;
     if (first < 0 || last < first || !ends_here) return refuse(std::string(message));
     ranges.emplace_back(first, last);
   }
@@ -278,7 +304,8 @@ Result<std::string> normalise_memory(std::string_view text, bool allows_zero) {
   if (text.ends_with('%')) {
     auto percentage = parse_percentage(text);
     if (!percentage) return std::unexpected(percentage.error());
-    if (*percentage > 10'000 || (*percentage == 0 && !allows_zero)) return refuse("is not between 0% and 100%");
+    if (*percentage > 10'000 || (*percentage == 0 && !allows_zero))
+      return refuse("is not between 0% and 100%");
     return print_percentage(*percentage);
   }
   auto size = parse_size(text);

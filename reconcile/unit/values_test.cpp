@@ -77,8 +77,8 @@ TEST_CASE("time spans are those of systemd.time(7)") {
       {"StartLimitInterval=5", "StartLimitIntervalSec=5s"},
       {"StartLimitInterval=1min", "StartLimitIntervalSec=1min"},
   });
-  for (const char* bad : {"-1", "5x", "5 x", "1,5", "1.s", "5S", "1H", "1 Min", "5ns", "0x5", "1e3", "1secs", "12.34.56",
-                          "infinity 5", "9223372036854775807", "999999999y", "s", "."}) {
+  for (const char* bad : {"-1", "5x", "5 x", "1,5", "1.s", "5S", "1H", "1 Min", "5ns", "0x5", "1e3", "1secs",
+                          "12.34.56", "infinity 5", "9223372036854775807", "999999999y", "s", "."}) {
     INFO(bad);
     CHECK(meaning_of(std::string("TimeoutStopSec=") + bad) == "refused");
   }
