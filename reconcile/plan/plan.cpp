@@ -1,8 +1,8 @@
 #include "reconcile/plan/plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "reconcile/base/strings.h"
@@ -154,25 +154,39 @@ class Planner {
            after->second->is_desired_running;
   }
 
-  // Both whole graphs: an order between two marked units may go by way of one that is not.
+  // All units are ordered, not only the marked ones: an order between two may go by way of a third.
   Plan in_order() {
-    Plan plan;
-    const auto append = [&plan, this](const std::string& name, auto belongs) {
-      const auto marked = marks_.find(name);
-      if (marked == marks_.end() || !belongs(marked->second.verb)) return;
-      plan.actions.push_back({marked->second.verb, name, marked->second.reason});
-    };
-    std::vector<std::string> order = names_in_order(from_);
-    std::ranges::reverse(order);
-    for (const std::string& name : order)
-      append(name, [](Verb verb) { return verb == Verb::stop; });
-    order = names_in_order(to_);
-    for (const std::string& name : order) {
-      append(name, [](Verb verb) { return verb != Verb::stop && verb != Verb::start; });
+    std::vector<std::string> stops, changes, starts;
+    for (const auto& [name, mark] : marks_) {
+      (mark.verb == Verb::stop ? stops : mark.verb == Verb::start ? starts : changes).push_back(name);
     }
-    for (const std::string& name : order)
-      append(name, [](Verb verb) { return verb == Verb::start; });
+    if (stops.size() > 1) {
+      stops = sorted_like(names_in_order(from_), stops);
+      std::ranges::reverse(stops);
+    }
+    if (changes.size() > 1 || starts.size() > 1) {
+      const std::vector<std::string> order = names_in_order(to_);
+      changes = sorted_like(order, changes);
+      starts = sorted_like(order, starts);
+    }
+    Plan plan;
+    for (const auto* wave : {&stops, &changes, &starts}) {
+      for (const std::string& name : *wave) {
+        Mark& marked = marks_.at(name);
+        plan.actions.push_back({marked.verb, name, std::move(marked.reason)});
+      }
+    }
     return plan;
+  }
+
+  // Those of `order` that are in `names`, which are sorted.
+  static std::vector<std::string> sorted_like(const std::vector<std::string>& order,
+                                              const std::vector<std::string>& names) {
+    std::vector<std::string> result;
+    std::ranges::copy_if(order, std::back_inserter(result), [&names](const std::string& name) {
+      return std::ranges::binary_search(names, name);
+    });
+    return result;
   }
 
   static std::vector<std::string> names_in_order(const UnitMap& units) {

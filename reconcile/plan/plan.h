@@ -35,7 +35,7 @@ struct Plan {
 // is bound to or part of them), reload or are adjusted, in dependency order; wave 3: new ones start, in
 // dependency order. Units with DesiredState=stopped are registered (no action); one that becomes so stops in
 // wave 1, and what requires it with it. Both must be free of cycles. Equal inputs give equal plans.
-// Cost: (units + relations) * log(units); nearly nothing where no UnitPtr differs.
+// Cost: (units + relations) * log(units); the names of the units alone where at most one of them is marked.
 Plan make_plan(const UnitMap& from, const UnitMap& to);
 
 // What a difference is due to, for people: "ExecStart and User changed in web.service",
