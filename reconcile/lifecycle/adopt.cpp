@@ -33,7 +33,8 @@ void Lifecycle::adopt(const AdoptedService& record, UnitPtr unit, LifecycleConte
     has_main_ = true;
   }
   bool is_main_recorded_as_control = record.phase == ExecPhase::start && unit_->type != ServiceType::forking;
-  if (record.control && record.control->is_alive && !is_main_recorded_as_control) control_pid_ = record.control->pid;
+  if (record.control && record.control->is_alive && !is_main_recorded_as_control)
+    control_pid_ = record.control->pid;
   command_phase_ = record.phase;
   command_index_ = record.command_index;
   main_index_ = record.phase == ExecPhase::start ? record.command_index : 0;
@@ -53,10 +54,12 @@ void Lifecycle::judge_unseen(const AdoptedService& record) {
   bool is_main_lost = !has_main_ && (record.main || needs_main);
   if (is_main_lost) {
     main_exit_ = unseen_end;
-    note(judge_main_exit(*unit_, main_index_, unseen_end, false), "main process ended while the agent was away");
+    note(judge_main_exit(*unit_, main_index_, unseen_end, false),
+         "main process ended while the agent was away");
   }
   // Only a start-up that failed is followed by ExecStopPost= without ever being complete.
-  if (is_ending && !record.was_started) note(ServiceResult::exit_code, "start-up failed while the agent was away");
+  if (is_ending && !record.was_started)
+    note(ServiceResult::exit_code, "start-up failed while the agent was away");
 }
 
 void Lifecycle::resume(const AdoptedService& record, LifecycleContext& context) {
@@ -128,7 +131,8 @@ void Lifecycle::resume_commands(Phase phase, const AdoptedService& record, Lifec
   if (control_pid_ == 0) return enter_commands(phase, context, record.command_index + 1);
   set_phase(phase, context);
   bool is_stopping_phase = phase >= Phase::stop;
-  phase_deadline_ = after(context.now.instant, is_stopping_phase ? unit_->timeouts->stop : unit_->start_timeout());
+  phase_deadline_ =
+      after(context.now.instant, is_stopping_phase ? unit_->timeouts->stop : unit_->start_timeout());
 }
 
 }  // namespace gitproc

@@ -16,7 +16,8 @@ enum class Role { daemon, command };
 ServiceResult judge(const ExitStatus& status, Role role, const ExitStatusSet& success) {
   switch (status.kind) {
     case ExitStatus::Kind::exited:
-      return status.value == 0 || contains(success, status) ? ServiceResult::success : ServiceResult::exit_code;
+      return status.value == 0 || contains(success, status) ? ServiceResult::success
+                                                            : ServiceResult::exit_code;
     case ExitStatus::Kind::killed: {
       bool was_asked = status.value == sighup || status.value == sigint || status.value == sigterm ||
                        status.value == sigpipe;
@@ -39,7 +40,8 @@ bool ignores_failure(const std::vector<ExecCommand>& commands, unsigned index) {
 bool contains(const ExitStatusSet& set, const ExitStatus& status) {
   switch (status.kind) {
     case ExitStatus::Kind::exited:
-      return std::any_of(set.codes.begin(), set.codes.end(), [&](std::uint8_t code) { return code == status.value; });
+      return std::any_of(set.codes.begin(), set.codes.end(),
+                         [&](std::uint8_t code) { return code == status.value; });
     case ExitStatus::Kind::killed:
     case ExitStatus::Kind::dumped:
       return std::find(set.signals.begin(), set.signals.end(), status.value) != set.signals.end();
@@ -48,12 +50,15 @@ bool contains(const ExitStatusSet& set, const ExitStatus& status) {
   __builtin_unreachable();
 }
 
-ServiceResult judge_main_exit(const Unit& unit, unsigned index, const ExitStatus& status, bool was_oom_killed) {
-  if (ignores_failure(unit.start, unit.type == ServiceType::oneshot ? index : 0)) return ServiceResult::success;
+ServiceResult judge_main_exit(const Unit& unit, unsigned index, const ExitStatus& status,
+                              bool was_oom_killed) {
+  if (ignores_failure(unit.start, unit.type == ServiceType::oneshot ? index : 0))
+    return ServiceResult::success;
   if (was_oom_killed) return ServiceResult::oom_kill;
   bool is_oneshot = unit.type == ServiceType::oneshot;
   if (status.kind == ExitStatus::Kind::unknown) {
-    return is_oneshot || unit.restart->mode == RestartMode::no ? ServiceResult::success : ServiceResult::exit_code;
+    return is_oneshot || unit.restart->mode == RestartMode::no ? ServiceResult::success
+                                                               : ServiceResult::exit_code;
   }
   return judge(status, is_oneshot ? Role::command : Role::daemon, unit.restart->success);
 }
@@ -64,8 +69,8 @@ ServiceResult judge_command_exit(const Unit& unit, ExecPhase phase, unsigned ind
   if (was_oom_killed) return ServiceResult::oom_kill;
   Role role = phase == ExecPhase::start ? Role::daemon : Role::command;
   ServiceResult result = judge(status, role, unit.restart->success);
-  bool is_refusal = phase == ExecPhase::condition && result == ServiceResult::exit_code &&
-                    status.value < failed_condition;
+  bool is_refusal =
+      phase == ExecPhase::condition && result == ServiceResult::exit_code && status.value < failed_condition;
   return is_refusal ? ServiceResult::condition : result;
 }
 

@@ -13,7 +13,8 @@ bool contains(const ExitStatusSet& set, const ExitStatus& status);
 // Of the main process, which runs command `index` of ExecStart=. Clean are exit 0, what SuccessExitStatus=
 // lists and, but for oneshot, death by SIGHUP, SIGINT, SIGTERM and SIGPIPE; everything with the prefix "-". An end
 // that nobody saw is clean for oneshot and under Restart=no, and `exit_code` otherwise.
-ServiceResult judge_main_exit(const Unit& unit, unsigned index, const ExitStatus& status, bool was_oom_killed);
+ServiceResult judge_main_exit(const Unit& unit, unsigned index, const ExitStatus& status,
+                              bool was_oom_killed);
 
 // Of command `index` of another Exec...= line, or of the first process of Type=forking. ExecCondition= with an
 // exit code from 1 to 254 is `condition`. An end that nobody saw is clean: the sequence goes on after it.

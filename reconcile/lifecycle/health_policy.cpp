@@ -15,8 +15,8 @@ Duration probe_pause(const HealthCheck& check, bool is_starting) {
   return std::max(pause, shortest_pause);
 }
 
-HealthState judge_probe(const HealthCheck& check, HealthState before, bool is_healthy, bool is_in_start_period,
-                        unsigned& failed_probes) {
+HealthState judge_probe(const HealthCheck& check, HealthState before, bool is_healthy,
+                        bool is_in_start_period, unsigned& failed_probes) {
   if (is_healthy) {
     failed_probes = 0;
     return HealthState::healthy;

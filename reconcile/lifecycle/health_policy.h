@@ -13,7 +13,7 @@ Duration probe_pause(const HealthCheck& check, bool is_starting);
 
 // The health after a probe of a service that was `before`. `failed_probes` counts failures in a row; those
 // within HealthCheckStartPeriod= do not count.
-HealthState judge_probe(const HealthCheck& check, HealthState before, bool is_healthy, bool is_in_start_period,
-                        unsigned& failed_probes);
+HealthState judge_probe(const HealthCheck& check, HealthState before, bool is_healthy,
+                        bool is_in_start_period, unsigned& failed_probes);
 
 }  // namespace gitproc

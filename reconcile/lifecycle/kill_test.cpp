@@ -143,7 +143,8 @@ TEST_CASE("processes that survive SIGKILL do not hold up the end, and forbid the
   CHECK(story.service.phase() == Phase::stop_watchdog);
   Lines rest = story.wait(seconds(10));
   CHECK(rest == Lines{"kill KILL main=10 group awaits-empty", "kill TERM main=10 group awaits-empty",
-                      "kill KILL main=10 group awaits-empty", "clean-up", "record ended latch=failed/watchdog"});
+                      "kill KILL main=10 group awaits-empty", "clean-up",
+                      "record ended latch=failed/watchdog"});
 }
 
 TEST_CASE("an Emptied that comes before the exit of the main process waits for it") {

@@ -14,7 +14,8 @@ std::string shortened(std::string_view text) {
   if (text.size() <= status_text_limit_bytes) return std::string(text);
   std::size_t size = status_text_limit_bytes;
   // Not within a character of UTF-8.
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80)
+    --size;
   return std::string(text.substr(0, size));
 }
 
@@ -346,7 +347,8 @@ void Lifecycle::on(const ProbeFinished& event, LifecycleContext& context) {
   }
   bool is_in_start_period = context.now.instant < watch_->start_period_end;
   health_ = judge_probe(check, health_, event.is_healthy, is_in_start_period, watch_->failed_probes);
-  if (health_ != HealthState::unhealthy || !check.restarts) return schedule_probe(probe_pause(check, false), context);
+  if (health_ != HealthState::unhealthy || !check.restarts)
+    return schedule_probe(probe_pause(check, false), context);
   note(ServiceResult::watchdog, "unhealthy: " + event.detail);
   is_unhealthy_restart_ = true;
   enter_stop(context);

@@ -31,20 +31,20 @@
 namespace gitproc {
 
 enum class Phase : std::uint8_t {
-  dead,          // ended well, or never started
-  failed,        // ended badly
-  backoff,       // dead; to be started again at `deadline` (Restart=)
-  conditions,    // CheckConditions is under way
-  condition,     // ExecCondition=
+  dead,        // ended well, or never started
+  failed,      // ended badly
+  backoff,     // dead; to be started again at `deadline` (Restart=)
+  conditions,  // CheckConditions is under way
+  condition,   // ExecCondition=
   start_pre,
-  start,         // ExecStart= is up, not yet ready (notify, forking), or runs (oneshot)
+  start,  // ExecStart= is up, not yet ready (notify, forking), or runs (oneshot)
   start_post,
-  probe,         // started; the first health probe has not passed yet
+  probe,  // started; the first health probe has not passed yet
   running,
-  exited,        // RemainAfterExit=: active without a process
+  exited,  // RemainAfterExit=: active without a process
   reload,
-  stop,          // ExecStop=
-  stop_watchdog, // WatchdogSignal= was sent
+  stop,           // ExecStop=
+  stop_watchdog,  // WatchdogSignal= was sent
   stop_sigterm,
   stop_sigkill,
   stop_post,
@@ -133,7 +133,9 @@ class Lifecycle {
   // No process, nothing pending: dead, failed or backoff.
   bool is_down() const { return phase_ <= Phase::backoff; }
   // Started, for those that are ordered after it and require it: running, exited, reload.
-  bool is_active() const { return phase_ == Phase::running || phase_ == Phase::exited || phase_ == Phase::reload; }
+  bool is_active() const {
+    return phase_ == Phase::running || phase_ == Phase::exited || phase_ == Phase::reload;
+  }
   bool is_starting() const { return phase_ >= Phase::conditions && phase_ <= Phase::probe; }
   bool is_stopping() const { return phase_ >= Phase::stop; }
   ServiceState state() const;  // waiting is never given: the Reconciler knows of it
@@ -165,9 +167,9 @@ class Lifecycle {
     Duration watchdog_span = infinite;  // WatchdogSec= or WATCHDOG_USEC=
     Instant runtime_end = never;        // RuntimeMaxSec=
     Instant probe_due = never;
-    Instant start_period_end = never;   // HealthCheckStartPeriod=
-    unsigned failed_probes = 0;         // in a row
-    bool is_probing = false;            // a probe is in flight
+    Instant start_period_end = never;  // HealthCheckStartPeriod=
+    unsigned failed_probes = 0;        // in a row
+    bool is_probing = false;           // a probe is in flight
   };
 
   // Phase and result.
@@ -238,16 +240,16 @@ class Lifecycle {
   HealthState health_ = HealthState::none;
   EndCause end_cause_ = EndCause::natural;
   KillReason kill_reason_ = KillReason::terminate;
-  bool has_main_ : 1 = false;               // a main process is alive, perhaps one whose pid nobody knows
-  bool is_pending_main_ : 1 = false;        // the Spawn under way is the main process
-  bool is_awaiting_main_pid_ : 1 = false;   // AwaitMainPid is under way
-  bool is_ready_ : 1 = false;               // READY=1 has come
-  bool is_reloading_by_notify_ : 1 = false; // RELOADING=1 has come, READY=1 not yet
-  bool is_group_awaited_ : 1 = false;       // a Kill will be answered by Emptied
-  bool is_group_empty_ : 1 = false;         // known to have no process
-  bool is_unhealthy_restart_ : 1 = false;   // HealthCheckAction=restart ends this invocation
+  bool has_main_ : 1 = false;                // a main process is alive, perhaps one whose pid nobody knows
+  bool is_pending_main_ : 1 = false;         // the Spawn under way is the main process
+  bool is_awaiting_main_pid_ : 1 = false;    // AwaitMainPid is under way
+  bool is_ready_ : 1 = false;                // READY=1 has come
+  bool is_reloading_by_notify_ : 1 = false;  // RELOADING=1 has come, READY=1 not yet
+  bool is_group_awaited_ : 1 = false;        // a Kill will be answered by Emptied
+  bool is_group_empty_ : 1 = false;          // known to have no process
+  bool is_unhealthy_restart_ : 1 = false;    // HealthCheckAction=restart ends this invocation
   bool was_started_ : 1 = false;
-  bool has_completed_ : 1 = false;          // dead because a oneshot did its work
+  bool has_completed_ : 1 = false;  // dead because a oneshot did its work
   bool is_readiness_assumed_ : 1 = false;
   bool last_reload_failed_ : 1 = false;
   StartLimit start_limit_;

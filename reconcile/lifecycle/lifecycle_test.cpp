@@ -198,7 +198,8 @@ TEST_CASE("Condition...= and Assert...= are checked first") {
   SECTION("an assertion that is not met fails it") {
     Story story(unit);
     story.start();
-    ConditionsChecked no{.service = Story::id, .is_met = false, .is_assert = true, .unmet = "AssertPathExists=/x"};
+    ConditionsChecked no{
+        .service = Story::id, .is_met = false, .is_assert = true, .unmet = "AssertPathExists=/x"};
     CHECK(story.tell(no) == Lines{"clean-up", "record ended latch=failed/condition"});
     CHECK(story.outcome() == "failed/condition");
     CHECK_FALSE(story.service.was_skipped());
@@ -305,7 +306,8 @@ TEST_CASE("Type=simple with a missing program was started, then failed with 203"
 }
 
 TEST_CASE("other types with a missing program were never started") {
-  for (ServiceType type : {ServiceType::exec, ServiceType::notify, ServiceType::oneshot, ServiceType::forking}) {
+  for (ServiceType type :
+       {ServiceType::exec, ServiceType::notify, ServiceType::oneshot, ServiceType::forking}) {
     Story story(plain_unit(type));
     story.start();
     CHECK(story.spawn_failed(203) == Lines{"kill TERM group awaits-empty"});
@@ -492,7 +494,8 @@ TEST_CASE("a manual stop forbids the restart, also when the end had begun by its
 
 TEST_CASE("a stop for a restart tells so, and leaves the start to the Reconciler") {
   Story story = running(plain_unit());
-  CHECK(story.stop(StopCause::restart) == Lines{"record stopping main=10", "kill TERM main=10 group awaits-empty"});
+  CHECK(story.stop(StopCause::restart) ==
+        Lines{"record stopping main=10", "kill TERM main=10 group awaits-empty"});
   story.exited(10, signalled(15));
   CHECK(story.emptied() == Lines{"clean-up will-restart", "record ended"});
   CHECK(story.outcome() == "dead/success");
@@ -513,9 +516,13 @@ TEST_CASE("backoff: an operator's start does not wait, RestartSec=infinity waits
 
 TEST_CASE("the start limit counts every start and keeps the last failure as the result") {
   Unit unit = plain_unit();
-  unit.restart.edit() = {.mode = RestartMode::always, .delay = milliseconds(10),
-                         .start_limit_interval = seconds(10), .start_limit_burst = 5,
-                         .success = {}, .prevent = {}, .force = {}};
+  unit.restart.edit() = {.mode = RestartMode::always,
+                         .delay = milliseconds(10),
+                         .start_limit_interval = seconds(10),
+                         .start_limit_burst = 5,
+                         .success = {},
+                         .prevent = {},
+                         .force = {}};
   Story story(unit);
   int runs = 0;
   Lines last = story.start();
@@ -584,15 +591,41 @@ TEST_CASE("what the exit of the main process comes to") {
   ExitStatusSet nothing;
   Case cases[] = {
       {"143 is a failure", nothing, nothing, nothing, RestartMode::no, exit_code(143), "failed/exit-code"},
-      {"SuccessExitStatus=143", {{143}, {}}, nothing, nothing, RestartMode::no, exit_code(143), "dead/success"},
-      {"SuccessExitStatus=SIGKILL", {{}, {9}}, nothing, nothing, RestartMode::on_failure, signalled(9), "dead/success"},
-      {"RestartPreventExitStatus=3", nothing, {{3}, {}}, nothing, RestartMode::always, exit_code(3), "failed/exit-code"},
-      {"RestartForceExitStatus=0", nothing, nothing, {{0}, {}}, RestartMode::no, exit_code(0), "backoff/success"},
+      {"SuccessExitStatus=143",
+       {{143}, {}},
+       nothing,
+       nothing,
+       RestartMode::no,
+       exit_code(143),
+       "dead/success"},
+      {"SuccessExitStatus=SIGKILL",
+       {{}, {9}},
+       nothing,
+       nothing,
+       RestartMode::on_failure,
+       signalled(9),
+       "dead/success"},
+      {"RestartPreventExitStatus=3",
+       nothing,
+       {{3}, {}},
+       nothing,
+       RestartMode::always,
+       exit_code(3),
+       "failed/exit-code"},
+      {"RestartForceExitStatus=0",
+       nothing,
+       nothing,
+       {{0}, {}},
+       RestartMode::no,
+       exit_code(0),
+       "backoff/success"},
       {"SIGTERM is clean", nothing, nothing, nothing, RestartMode::on_failure, signalled(15), "dead/success"},
       {"SIGKILL is not", nothing, nothing, nothing, RestartMode::on_failure, signalled(9), "backoff/signal"},
       {"unseen under Restart=no", nothing, nothing, nothing, RestartMode::no, unseen(), "dead/success"},
-      {"unseen otherwise", nothing, nothing, nothing, RestartMode::on_watchdog, unseen(), "backoff/exit-code"},
-      {"unseen, on-success", nothing, nothing, nothing, RestartMode::on_success, unseen(), "backoff/exit-code"},
+      {"unseen otherwise", nothing, nothing, nothing, RestartMode::on_watchdog, unseen(),
+       "backoff/exit-code"},
+      {"unseen, on-success", nothing, nothing, nothing, RestartMode::on_success, unseen(),
+       "backoff/exit-code"},
   };
   for (const Case& each : cases) {
     INFO(each.name);
@@ -660,6 +693,4 @@ TEST_CASE("a unit that is replaced applies from then on, to the running process 
   CHECK(story.emptied() == Lines{"spawn stop-post#0 result=success (killed by SIGINT)"});
 }
 
-TEST_CASE("an idle service is small") {
-  CHECK(sizeof(Lifecycle) <= 250);
-}
+TEST_CASE("an idle service is small") { CHECK(sizeof(Lifecycle) <= 250); }

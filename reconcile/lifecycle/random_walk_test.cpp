@@ -24,7 +24,8 @@ class World {
     LifecycleContext context{now_, ids_, commands};
     switch (pick(is_hostile ? 16 : 8)) {
       case 0:
-        if (service_.is_down() && main_ == 0) service_.start(std::make_shared<const Unit>(unit_), chance(), context);
+        if (service_.is_down() && main_ == 0)
+          service_.start(std::make_shared<const Unit>(unit_), chance(), context);
         break;
       case 1:
         if (pick(4) == 0) service_.stop(chance() ? StopCause::restart : StopCause::operator_request, context);
@@ -43,7 +44,9 @@ class World {
         is_probing_ = false;
         service_.on(ProbeFinished{id, chance(), ""}, context);
         break;
-      case 13: service_.on(ProcessExited{id, Pid(900 + int(pick(9))), exit_code(1), chance()}, context); break;
+      case 13:
+        service_.on(ProcessExited{id, Pid(900 + int(pick(9))), exit_code(1), chance()}, context);
+        break;
       case 14: service_.on(SpawnFailed{id, SpawnId{pick(50)}, 203, ""}, context); break;
       case 15: service_.reset_failed(); break;
     }
@@ -103,9 +106,10 @@ class World {
     unit.notify_access = static_cast<NotifyAccess>(pick(4));
     if (chance()) unit.pid_file = "/run/web.pid";
     AuxiliaryCommands& auxiliary = unit.auxiliary.edit();
-    for (auto* commands : {&auxiliary.condition, &auxiliary.start_pre, &auxiliary.start_post, &auxiliary.reload,
-                           &auxiliary.stop, &auxiliary.stop_post}) {
-      for (std::uint64_t count = pick(3); count > 0; --count) commands->push_back(command("/bin/x", pick(4) == 0));
+    for (auto* commands : {&auxiliary.condition, &auxiliary.start_pre, &auxiliary.start_post,
+                           &auxiliary.reload, &auxiliary.stop, &auxiliary.stop_post}) {
+      for (std::uint64_t count = pick(3); count > 0; --count)
+        commands->push_back(command("/bin/x", pick(4) == 0));
     }
     if (pick(4) == 0) unit.conditions.edit().push_back({});
     RestartPolicy& restart = unit.restart.edit();
@@ -160,7 +164,8 @@ class World {
       advance_to(now_.instant + milliseconds(pick(3000)));
     }
     if (service_.phase() == Phase::backoff) {
-      if (service_.deadline() <= now_.instant) service_.start(std::make_shared<const Unit>(unit_), true, context);
+      if (service_.deadline() <= now_.instant)
+        service_.start(std::make_shared<const Unit>(unit_), true, context);
     } else if (service_.deadline() <= now_.instant) {
       service_.on_deadline(context);
     }
@@ -234,7 +239,8 @@ class World {
         if (kill->control_pid == main_ && kill->signal == 9) main_ = 0;
         // A hostile service heeds nothing but SIGKILL.
         bool works = !is_hostile || kill->signal == 9;
-        if (works && kill->signal != 0 && (kill->whole_group || kill->main_pid == main_)) main_is_dying_ = true;
+        if (works && kill->signal != 0 && (kill->whole_group || kill->main_pid == main_))
+          main_is_dying_ = true;
       } else if (std::holds_alternative<AwaitMainPid>(command)) {
         awaits_main_pid_ = true;
       } else if (std::holds_alternative<CheckConditions>(command)) {
@@ -281,7 +287,8 @@ class World {
 std::string walked(std::uint64_t seed) {
   World world(seed);
   bool is_hostile = seed % 2 == 0;
-  for (int i = 0; i < 300; ++i) world.step(is_hostile);
+  for (int i = 0; i < 300; ++i)
+    world.step(is_hostile);
   world.wind_down();
   return world.trace;
 }
@@ -296,5 +303,6 @@ TEST_CASE("a random walk: nothing runs twice, no deadline is forgotten, a stop e
 }
 
 TEST_CASE("the same events give the same commands") {
-  for (std::uint64_t seed : {7u, 8u}) CHECK(walked(seed) == walked(seed));
+  for (std::uint64_t seed : {7u, 8u})
+    CHECK(walked(seed) == walked(seed));
 }

@@ -76,9 +76,9 @@ Story played(const std::string& cause, RestartMode mode) {
     return result;
   };
   static const std::map<std::string, ExitStatus> exits = {
-      {"exit0", exit_code(0)},     {"exit1", exit_code(1)},       {"SIGHUP", signalled(1)},
-      {"SIGINT", signalled(2)},    {"SIGTERM", signalled(15)},    {"SIGPIPE", signalled(13)},
-      {"SIGKILL", signalled(9)},   {"SIGUSR1", signalled(10)},    {"SIGABRT(core)", signalled(6)},
+      {"exit0", exit_code(0)},   {"exit1", exit_code(1)},    {"SIGHUP", signalled(1)},
+      {"SIGINT", signalled(2)},  {"SIGTERM", signalled(15)}, {"SIGPIPE", signalled(13)},
+      {"SIGKILL", signalled(9)}, {"SIGUSR1", signalled(10)}, {"SIGABRT(core)", signalled(6)},
   };
   if (auto exit = exits.find(cause); exit != exits.end()) return ended_by_main(unit(), exit->second);
   if (cause == "start-timeout") {
@@ -115,14 +115,16 @@ Story played(const std::string& cause, RestartMode mode) {
 }  // namespace
 
 TEST_CASE("the restart matrix of systemd 252") {
-  std::ifstream file(std::string(GITPROC_SOURCE_DIR) + "/reconcile/lifecycle/testdata/systemd-restart-matrix.tsv");
+  std::ifstream file(std::string(GITPROC_SOURCE_DIR) +
+                     "/reconcile/lifecycle/testdata/systemd-restart-matrix.tsv");
   std::string line;
   std::getline(file, line);  // the headings
   unsigned rows = 0, rejected = 0;
   while (std::getline(file, line)) {
     std::istringstream cells(line);
     std::string cause, mode, result, active_state, sub_state, restarts, code, status, verdict;
-    for (std::string* cell : {&cause, &mode, &result, &active_state, &sub_state, &restarts, &code, &status, &verdict}) {
+    for (std::string* cell :
+         {&cause, &mode, &result, &active_state, &sub_state, &restarts, &code, &status, &verdict}) {
       std::getline(cells, *cell, '\t');
     }
     ++rows;

@@ -85,7 +85,8 @@ void Lifecycle::run_command(ExecPhase phase, unsigned index, LifecycleContext& c
     spawn.main_exit = main_exit_;
   }
   context.commands.push_back(std::move(spawn));
-  phase_deadline_ = after(context.now.instant, is_stopping_phase ? unit_->timeouts->stop : unit_->start_timeout());
+  phase_deadline_ =
+      after(context.now.instant, is_stopping_phase ? unit_->timeouts->stop : unit_->start_timeout());
 }
 
 // All commands of a phase have ended well, or it has none.
@@ -181,7 +182,8 @@ void Lifecycle::accept_unknown_main(LifecycleContext& context) {
 
 // Start-up or a reload is over: looks at what there is, and becomes running, exited, or ends.
 void Lifecycle::enter_running(LifecycleContext& context) {
-  if (result_ != ServiceResult::success) return enter_kill(Phase::stop_sigterm, KillReason::terminate, context);
+  if (result_ != ServiceResult::success)
+    return enter_kill(Phase::stop_sigterm, KillReason::terminate, context);
   bool stays = has_main_ || unit_->remains_after_exit;
   bool is_unproven = !was_started_ && unit_->has_health_check() && health_ != HealthState::healthy;
   if (stays && is_unproven) {

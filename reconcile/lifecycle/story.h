@@ -40,7 +40,8 @@ inline ExitStatus unseen() { return {ExitStatus::Kind::unknown, 0}; }
 // "spawn stop#0 main=7 result=success", "kill TERM main=7 group awaits-empty", ...
 struct CommandLine {
   std::string operator()(const Spawn& spawn) const {
-    std::string line = "spawn " + std::string(to_string(spawn.phase)) + "#" + std::to_string(spawn.command_index);
+    std::string line =
+        "spawn " + std::string(to_string(spawn.phase)) + "#" + std::to_string(spawn.command_index);
     if (spawn.main_pid != 0) line += " main=" + std::to_string(spawn.main_pid);
     if (spawn.result) line += " result=" + std::string(to_string(*spawn.result));
     if (spawn.main_exit) line += " (" + to_string(*spawn.main_exit) + ")";
@@ -56,7 +57,8 @@ struct CommandLine {
     return line;
   }
   std::string operator()(const RunRecord& record) const {
-    static constexpr const char* names[] = {"started", "main-pid", "stopping", "stamped", "ended", "forgotten"};
+    static constexpr const char* names[] = {"started", "main-pid", "stopping",
+                                            "stamped", "ended",    "forgotten"};
     static constexpr const char* latches[] = {"completed", "stopped", "failed"};
     std::string line = std::string("record ") + names[static_cast<int>(record.kind)];
     if (record.main_pid != 0) line += " main=" + std::to_string(record.main_pid);

@@ -17,7 +17,8 @@ Lifecycle::Watch& Lifecycle::watch() {
 // Arms what is not armed yet: on the way into probe, running and exited, also back from a reload.
 void Lifecycle::begin_supervision(LifecycleContext& context) {
   const Timeouts& timeouts = *unit_->timeouts;
-  bool is_asked_for = unit_->has_health_check() || timeouts.runtime_max != infinite || timeouts.watchdog != infinite;
+  bool is_asked_for =
+      unit_->has_health_check() || timeouts.runtime_max != infinite || timeouts.watchdog != infinite;
   if (!watch_ && !is_asked_for) return;
   Instant now = context.now.instant;
   Watch& watched = watch();
@@ -48,7 +49,8 @@ void Lifecycle::end_supervision(LifecycleContext& context) {
 
 void Lifecycle::keep_alive(LifecycleContext& context) {
   bool is_watched = phase_ == Phase::probe || phase_ == Phase::running || phase_ == Phase::reload;
-  if (watch_ && is_watched && has_main_) watch_->watchdog_due = after(context.now.instant, watch_->watchdog_span);
+  if (watch_ && is_watched && has_main_)
+    watch_->watchdog_due = after(context.now.instant, watch_->watchdog_span);
 }
 
 void Lifecycle::watchdog_missed(LifecycleContext& context) {

@@ -407,5 +407,6 @@ TEST_CASE("a health check rests during a reload and ends with the service") {
   CHECK(story.wait(seconds(60)) == Lines{});
   story.exited(11, exit_code(0));
   CHECK(story.wait(seconds(30)) == Lines{"start-probe"});
-  CHECK(story.stop() == Lines{"record stopping main=10", "cancel-probe", "kill TERM main=10 group awaits-empty"});
+  CHECK(story.stop() ==
+        Lines{"record stopping main=10", "cancel-probe", "kill TERM main=10 group awaits-empty"});
 }

@@ -18,7 +18,8 @@ void Lifecycle::enter_stop(LifecycleContext& context) {
 // Signals what there is and waits for its end; there are two rounds, before and after ExecStopPost=.
 void Lifecycle::enter_kill(Phase phase, KillReason reason, LifecycleContext& context) {
   end_supervision(context);
-  bool is_restart = reason == KillReason::terminate && phase == Phase::stop_sigterm && end_cause_ == EndCause::restart;
+  bool is_restart =
+      reason == KillReason::terminate && phase == Phase::stop_sigterm && end_cause_ == EndCause::restart;
   kill_reason_ = is_restart ? KillReason::restart : reason;
   is_group_awaited_ = false;
   is_awaiting_main_pid_ = false;
@@ -69,7 +70,8 @@ void Lifecycle::advance_kill(LifecycleContext& context) {
 // A time-out before ExecStopPost=: TimeoutStartFailureMode=, TimeoutStopFailureMode=.
 void Lifecycle::end_by_mode(TimeoutFailureMode mode, LifecycleContext& context) {
   switch (mode) {
-    case TimeoutFailureMode::terminate: return enter_kill(Phase::stop_sigterm, KillReason::terminate, context);
+    case TimeoutFailureMode::terminate:
+      return enter_kill(Phase::stop_sigterm, KillReason::terminate, context);
     case TimeoutFailureMode::abort: return enter_kill(Phase::stop_watchdog, KillReason::abort, context);
     case TimeoutFailureMode::kill:
       if (unit_->kill->sends_sigkill) return enter_kill(Phase::stop_sigkill, KillReason::kill, context);
@@ -171,8 +173,9 @@ void Lifecycle::refuse(LifecycleContext& context) {
   if (result_ == ServiceResult::condition) result_ = ServiceResult::success;
   was_started_ = false;
   note(ServiceResult::start_limit_hit, "");
-  status_text_ = "started too often: more than StartLimitBurst=" +
-                 std::to_string(unit_->restart->start_limit_burst) + " times within StartLimitIntervalSec=";
+  status_text_ =
+      "started too often: more than StartLimitBurst=" + std::to_string(unit_->restart->start_limit_burst) +
+      " times within StartLimitIntervalSec=";
   end_invocation(Phase::failed, context);
 }
 
@@ -191,7 +194,8 @@ void Lifecycle::end_invocation(Phase phase, LifecycleContext& context) {
   bool has_completed = false;
   std::optional<Latch> latch;
   if (end_cause_ == EndCause::natural && phase != Phase::backoff) {
-    has_completed = phase == Phase::dead && result_ == ServiceResult::success && unit_->type == ServiceType::oneshot;
+    has_completed =
+        phase == Phase::dead && result_ == ServiceResult::success && unit_->type == ServiceType::oneshot;
     LatchKind kind = phase == Phase::failed ? LatchKind::failed
                      : has_completed        ? LatchKind::completed
                                             : LatchKind::stopped;
