@@ -70,21 +70,15 @@ bool is_url_character(char c) {
   return byte > 0x20 && byte != 0x7F;
 }
 
-// Of HealthCheckURL= and HealthCheckExec= the later one counts.
-void set_probe(Unit& unit, HealthCheckKind kind, std::string url, std::optional<ExecCommand> command) {
+void set_probe(Unit& unit, HealthCheckKind kind, std::string url) {
   set<HealthField<&HealthCheck::kind>>(unit, kind);
   set<HealthField<&HealthCheck::url>>(unit, std::move(url));
-  set<HealthField<&HealthCheck::command>>(unit, std::move(command));
 }
 
 void read_health_url(Reader& reader) {
   auto text = reader.expanded_value();
   if (!text) return;
-  if (text->empty()) {
-    if (reader.unit().health->kind != HealthCheckKind::exec)
-      set_probe(reader.unit(), HealthCheckKind::none, {}, {});
-    return;
-  }
+  if (text->empty()) return set_probe(reader.unit(), HealthCheckKind::none, {});
   std::string_view url = *text;
   if (!std::all_of(url.begin(), url.end(), is_url_character))
     return reader.bad_value(url, "is not a URL: it holds a blank");
@@ -100,8 +94,8 @@ void read_health_url(Reader& reader) {
     return reader.bad_value(url, "is not of the form tcp://HOST:PORT");
   std::string_view fault = fault_of_authority(authority, is_tcp);
   if (!fault.empty()) return reader.bad_value(url, fault);
-  if (is_tcp) return set_probe(reader.unit(), HealthCheckKind::tcp, std::string(rest), {});
-  set_probe(reader.unit(), HealthCheckKind::http, std::move(*text), {});
+  if (is_tcp) return set_probe(reader.unit(), HealthCheckKind::tcp, std::string(rest));
+  set_probe(reader.unit(), HealthCheckKind::http, std::move(*text));
 }
 
 void print_health_url(const Unit& unit, Lines& lines) {
@@ -111,18 +105,23 @@ void print_health_url(const Unit& unit, Lines& lines) {
 }
 
 void read_health_exec(Reader& reader) {
-  if (reader.value().empty()) {
-    if (reader.unit().health->kind == HealthCheckKind::exec)
-      set_probe(reader.unit(), HealthCheckKind::none, {}, {});
-    return;
-  }
+  // Checked, so that a unit written for a later version has no mistakes; no probe runs a command yet.
+  if (reader.value().empty()) return;
   std::vector<ExecCommand> commands = read_exec_line(reader);
   if (commands.size() > 1) return reader.error("only one command can be a health check");
-  if (commands.size() == 1) set_probe(reader.unit(), HealthCheckKind::exec, {}, std::move(commands.front()));
+  reader.warning("HealthCheckExec= is checked but not run by this version");
 }
 
-void print_health_exec(const Unit& unit, Lines& lines) {
-  if (unit.health->command) lines.add(print_exec_command(*unit.health->command));
+void print_nothing(const Unit&, Lines&) {}
+
+using Strategy = UnitField<&Unit::update_strategy>;
+using StrategyWord = WordValue<strategy_words>;
+
+void read_update_strategy(Reader& reader) {
+  read_field<Strategy, StrategyWord>(reader);
+  if (reader.unit().update_strategy == UpdateStrategy::overlap) {
+    reader.warning("UpdateStrategy=overlap is not acted on by this version: the old instance stops first");
+  }
 }
 
 using HealthyStatuses = HealthField<&HealthCheck::healthy_statuses>;
@@ -196,7 +195,7 @@ constexpr Directive directives[] = {
     later<UnitField<&Unit::is_desired_running>, WordValue<desired_words>>("DesiredState"),
     {"X-GitProc", "NodeSelector", read_node_selector, nullptr},
     {"X-GitProc", "HealthCheckURL", read_health_url, print_health_url, ChangeEffect::later},
-    {"X-GitProc", "HealthCheckExec", read_health_exec, print_health_exec, ChangeEffect::later},
+    {"X-GitProc", "HealthCheckExec", read_health_exec, print_nothing, ChangeEffect::later},
     {"X-GitProc", "HealthCheckStatus", read_health_statuses, print_health_statuses, ChangeEffect::later},
     later<HealthField<&HealthCheck::interval>, PositiveTimeSpan>("HealthCheckInterval"),
     later<HealthField<&HealthCheck::timeout>, PositiveTimeSpan>("HealthCheckTimeout"),
@@ -207,7 +206,7 @@ constexpr Directive directives[] = {
     {"X-GitProc", "ReloadOn", read_watched<false>, print_watched<false>, ChangeEffect::later},
     later<GroupField<&Unit::log, &LogPolicy::max_size_bytes>, LogSizeValue>("LogMaxSize"),
     later<GroupField<&Unit::log, &LogPolicy::max_files>, NumberValue<unsigned, 0, 10'000>>("LogMaxFiles"),
-    later<UnitField<&Unit::update_strategy>, WordValue<strategy_words>>("UpdateStrategy"),
+    {"X-GitProc", "UpdateStrategy", read_update_strategy, print_field<Strategy, StrategyWord>, ChangeEffect::later},
     {"Install", "Alias", read_alias, nullptr},
 };
 
