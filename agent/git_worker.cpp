@@ -188,6 +188,7 @@ void GitWorker::export_tree(const ObjectId& commit) {
       outcome.error = exported.error().message;
     }
     thread.emit(std::move(outcome));
+    thread.exporter.remove_discarded();  // once nobody waits for it
   });
   if (!is_queued) on_event_(TreeExported{commit, "too much is asked of the repository at once"});
 }
