@@ -155,9 +155,7 @@ class Update {
       names.insert(scope.prefix);
       return;
     }
-    for (const std::string& name : index_.names_with_prefix(scope.prefix)) {
-      if (std::ranges::count(drop_in_stems(name), stem) > 0) names.insert(name);
-    }
+    names.merge(index_.names_with_prefix(scope.prefix));
   }
 
   Result<void> read_all(const std::set<std::string>& names) {

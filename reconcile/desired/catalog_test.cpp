@@ -323,7 +323,7 @@ TEST_CASE("A cycle is an error with its path") {
   story.files.write("c.service", service());
   CHECK(story.commit() == "a b c");
   story.files.write("c.service", service("Before=b.service\nAfter=a.service\n"));
-  CHECK(story.commit() == "a.service: error: ordering cycle: a -> b -> c -> a\n");
+  CHECK(story.commit() == "a.service:2: error: ordering cycle: a -> b -> c -> a\n");
 }
 
 TEST_CASE("Units that conflict cannot both run") {
@@ -449,7 +449,7 @@ TEST_CASE("With skips_invalid the rest is applied, without what requires the inv
   CHECK(has_errors(update->warnings));
   CHECK(to_string(update->warnings[1]) ==
         "needs-bad.service:2: error: Requires=bad.service: it is left out because of an error");
-  CHECK(to_string(update->warnings[3]) == "one.service: error: ordering cycle: one -> two -> one");
+  CHECK(to_string(update->warnings[3]) == "one.service:2: error: ordering cycle: one -> two -> one");
 
   story.files.write("bad.service", service());
   story.files.write("two.service", service());

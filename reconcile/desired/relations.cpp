@@ -79,8 +79,17 @@ void check_alias(const CatalogIndex& index, const std::string& alias, Errors& er
   }
 }
 
-RelationError cycle_error(const std::string& name, const Cycle& cycle) {
-  return {name, "", "", "ordering cycle: " + to_string(cycle)};
+// Said of a member of the cycle, at the After= that makes it one, where there is one.
+RelationError cycle_error(const CatalogIndex& index, const std::string& name, const Cycle& cycle) {
+  RelationError error{name, "", "", "ordering cycle: " + to_string(cycle)};
+  const auto place = std::find(cycle.begin(), cycle.end() - 1, name);
+  if (place == cycle.end() - 1) return error;
+  const std::string& next = *(place + 1);
+  const std::vector<std::string>& after = index.candidate(name)->dependencies->after;
+  if (std::ranges::find(after, next) == after.end()) return error;
+  error.directive = "After";
+  error.subject = next;
+  return error;
 }
 
 // Replaces names by what they mean, keeping the order.
@@ -134,7 +143,7 @@ class Sieve {
     };
     for (const Knot& knot : find_knots(roots, after)) {
       for (const std::string& name : knot.members)
-        errors.insert(cycle_error(name, knot.cycle));
+        errors.insert(cycle_error(index_, name, knot.cycle));
     }
     leave_out(std::move(errors));
     return std::move(out_);
@@ -224,7 +233,7 @@ std::set<RelationError> check_relations(const CatalogIndex& index, const std::se
     check_alias(index, alias, errors);
   for (const Knot& knot :
        find_knots(roots, [&index](const std::string& name) { return index.starts_after(name); })) {
-    errors.insert(cycle_error(knot.members.front(), knot.cycle));
+    errors.insert(cycle_error(index, knot.members.front(), knot.cycle));
   }
   return errors;
 }
