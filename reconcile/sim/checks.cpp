@@ -1,0 +1,309 @@
+// While the world runs. At rest: rest_checks.cpp.
+#include "reconcile/sim/checks.h"
+
+#include <algorithm>
+
+namespace gitproc::sim {
+namespace {
+
+// A cause may lie so far back: what it led to takes its time.
+constexpr Duration cause_memory = std::chrono::seconds(30);
+constexpr std::size_t remembered_commits = 3;
+constexpr unsigned max_idle_steps = 3;
+constexpr unsigned max_steps_per_second = 3000;
+
+bool contains(const std::vector<std::string>& list, const std::string& name) {
+  return std::ranges::find(list, name) != list.end();
+}
+
+bool takes_stops(const Unit& unit, const std::string& of) {
+  const Dependencies& on = *unit.dependencies;
+  return contains(on.requires_, of) || contains(on.requisite, of) || contains(on.binds_to, of) || contains(on.part_of, of);
+}
+
+bool is_ordered(const Unit& later, const Unit& earlier) {
+  return contains(later.dependencies->after, earlier.name) || contains(earlier.dependencies->before, later.name);
+}
+
+UnitPtr find_unit(const Commit& commit, const std::string& name) {
+  auto found = commit.units.find(name);
+  return found == commit.units.end() ? nullptr : found->second;
+}
+
+}  // namespace
+
+void Checks::fail(std::string what) {
+  if (failure_.empty()) failure_ = std::move(what);
+}
+
+void Checks::booted() {
+  for (auto& [name, service] : facts_) {
+    InvocationId invocation = service.invocation;
+    service = Facts{};
+    service.invocation = invocation;
+  }
+}
+
+void Checks::agent_lost() {
+  unanswered_.clear();
+  stops_.clear();
+  unfit_.clear();
+}
+
+void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant now) {
+  for (auto& [name, service] : facts_) service.is_up = service.is_ready = service.remains = service.is_done = false;
+  for (const AdoptedService& record : adopted) {
+    Facts& service = facts(record.name);
+    service.invocation = record.invocation;
+    if (record.latch) {
+      service.is_done = record.latch->kind != LatchKind::failed;
+      continue;
+    }
+    bool is_alive = record.main && record.main->is_alive;
+    service.main = is_alive ? record.main->pid : 0;
+    service.is_up = service.is_ready = is_alive;
+    service.is_probed = true;
+    service.remains = !is_alive && record.was_started;
+    if (!is_alive) touch(record.name, now);
+  }
+}
+
+bool Checks::is_active(const std::string& name) const {
+  auto found = facts_.find(name);
+  if (found == facts_.end()) return false;
+  const Facts& service = found->second;
+  return service.remains || (service.is_up && service.is_ready && service.is_probed);
+}
+
+// --- what the agent is told ---
+
+void Checks::told(const Event& event, const std::string& name, Instant now) {
+  if (const auto* spawned = std::get_if<Spawned>(&event)) {
+    Facts& service = facts(name);
+    bool is_main = spawned->pid == service.main && service.unit;
+    if (is_main && service.unit->type != ServiceType::notify && service.unit->type != ServiceType::oneshot &&
+        service.unit->type != ServiceType::forking) {
+      service.is_ready = true;
+    }
+  } else if (std::get_if<SpawnFailed>(&event) != nullptr) {
+    touch(name, now);
+  } else if (const auto* exited = std::get_if<ProcessExited>(&event)) {
+    Facts& service = facts(name);
+    touch(name, now);
+    if (exited->pid != service.main) return;
+    service.remains = service.is_ready && service.unit && service.unit->remains_after_exit;
+    service.is_up = service.is_ready = false;
+    service.main = 0;
+  } else if (std::get_if<Emptied>(&event) != nullptr) {
+    Facts& service = facts(name);
+    if (service.main == 0) service.is_up = false;
+  } else if (const auto* found = std::get_if<MainPidFound>(&event)) {
+    Facts& service = facts(name);
+    service.main = found->pid;
+    service.is_up = service.is_ready = !found->is_empty;
+  } else if (const auto* notified = std::get_if<Notified>(&event)) {
+    Facts& service = facts(name);
+    if (notified->sender == service.main) service.is_ready = true;
+  } else if (const auto* probe = std::get_if<ProbeFinished>(&event)) {
+    if (probe->is_healthy) facts(name).is_probed = true;
+  } else if (std::get_if<ConditionsChecked>(&event) != nullptr) {
+    touch(name, now);
+  } else if (const auto* checked = std::get_if<PreflightChecked>(&event)) {
+    if (!checked->error.empty()) unfit_.insert(name);
+    if (checked->error.empty()) unfit_.erase(name);
+  } else if (const auto* loaded = std::get_if<CommitLoaded>(&event)) {
+    const Commit& commit = repository_.at(loaded->commit.id);
+    for (const std::string& each : repository_.names()) {
+      UnitPtr before = loaded_.empty() ? nullptr : find_unit(*loaded_.back(), each);
+      UnitPtr after = find_unit(commit, each);
+      if (before == after) continue;
+      touch(each, now);
+      facts(each).job_done.reset();
+    }
+    for (const auto& [each, unit] : commit.units) {
+      const Dependencies& on = *unit->dependencies;
+      for (const auto* list : {&on.requires_, &on.binds_to, &on.wants}) was_pulled_.insert(list->begin(), list->end());
+    }
+    loaded_.push_back(&commit);
+    if (loaded_.size() > remembered_commits) loaded_.pop_front();
+  } else if (const auto* request = std::get_if<ServiceRequested>(&event)) {
+    touch(request->service, now);
+    // A start that is asked for meanwhile lifts the hold.
+    std::erase_if(stops_, [&](const auto& stop) { return stop.second == request->service; });
+    if (request->verb == ServiceVerb::stop) stops_.emplace(request->request, request->service);
+    if (request->verb != ServiceVerb::reload) facts(request->service).job_done.reset();
+  } else if (std::get_if<SyncRequested>(&event) != nullptr) {
+    for (const std::string& each : repository_.names()) {
+      const AdoptedService* record = journal_.find(each);
+      bool is_retried = unfit_.contains(each) || (record && record->latch && record->latch->kind == LatchKind::failed);
+      if (is_retried) touch(each, now);
+    }
+  } else if (std::get_if<ShutdownRequested>(&event) != nullptr) {
+    for (const std::string& each : repository_.names()) touch(each, now);
+  }
+}
+
+// --- what it decides ---
+
+void Checks::decided(const Commands& commands, Instant now) {
+  for (const Command& command : commands) {
+    if (const auto* spawn = std::get_if<Spawn>(&command)) {
+      Facts& service = facts(spawn->unit->name);
+      bool is_new = service.invocation != spawn->invocation;
+      service.invocation = spawn->invocation;
+      if (is_new && spawn->unit->conditions->empty()) check_start(*spawn->unit);
+    } else if (const auto* check = std::get_if<CheckConditions>(&command)) {
+      check_start(*check->unit);
+    } else if (const auto* record = std::get_if<RunRecord>(&command)) {
+      note(*record, now);
+    }
+  }
+}
+
+void Checks::note(const RunRecord& record, Instant now) {
+  Facts& service = facts(record.name);
+  switch (record.kind) {
+    case RunRecord::Kind::started:
+      if (!service.is_up) service.remains = service.unit && service.unit->remains_after_exit;
+      return;
+    case RunRecord::Kind::main_pid:
+      service.main = record.main_pid;
+      service.is_up = service.is_ready = true;
+      return;
+    case RunRecord::Kind::stopping:
+      if (!service.is_up && !service.remains) return;
+      check_stop(record.name);
+      check_cause(record.name, service.started_at, "is stopped");
+      service.job_done.reset();
+      return;
+    case RunRecord::Kind::stamped: return;
+    case RunRecord::Kind::ended:
+      service.remains = false;
+      service.is_done = record.latch && record.latch->kind != LatchKind::failed;
+      if (record.latch && record.latch->kind == LatchKind::completed) {
+        const AdoptedService* known = journal_.find(record.name);
+        if (known != nullptr) service.job_done = known->fingerprint;
+      }
+      if (service.is_up && service.main != 0 && machine_.is_alive(service.main)) {
+        fail(record.name + " is said to have ended, but pid " + std::to_string(service.main) + " lives");
+      }
+      service.is_up = false;
+      return;
+    case RunRecord::Kind::forgotten:
+      check_cause(record.name, now, "is tried again");
+      service.is_done = false;
+      service.job_done.reset();
+      return;
+  }
+  __builtin_unreachable();
+}
+
+void Checks::check_start(const Unit& unit) {
+  const Dependencies& on = *unit.dependencies;
+  for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to}) {
+    for (const std::string& other : *list) {
+      bool is_needed_first = contains(on.after, other) || list == &on.requisite;
+      if (!is_needed_first) continue;
+      bool is_satisfied = is_active(other) || (list != &on.binds_to && facts(other).is_done);
+      if (!is_satisfied) fail(unit.name + " starts before " + other + ", which it requires, is active");
+    }
+  }
+}
+
+// Whether `first` has to be down before `second` is stopped, by all commits that may count at present.
+bool Checks::stops_before(const std::string& first, const std::string& second) const {
+  if (loaded_.empty()) return false;
+  return std::ranges::all_of(loaded_, [&](const Commit* commit) {
+    UnitPtr dependent = find_unit(*commit, first), other = find_unit(*commit, second);
+    return dependent && other && takes_stops(*dependent, second) && is_ordered(*dependent, *other);
+  });
+}
+
+void Checks::check_stop(const std::string& name) {
+  for (const auto& [other, service] : facts_) {
+    if (service.is_up && stops_before(other, name)) {
+      fail(name + " stops while " + other + ", which requires it and must stop first, still runs");
+    }
+  }
+}
+
+bool Checks::has_cause(const std::string& name, Instant since) const {
+  auto found = facts_.find(name);
+  if (found != facts_.end() && found->second.touched_at + cause_memory >= since) return true;
+  const AdoptedService* record = journal_.find(name);
+  UnitPtr unit = loaded_.empty() ? nullptr : find_unit(*loaded_.back(), name);
+  return !unit || (record && record->fingerprint != unit->fingerprint);
+}
+
+// A cause of its own, or of something that takes it along.
+void Checks::check_cause(const std::string& name, Instant since, const char* what) {
+  std::vector<std::string> reached = {name};
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    if (has_cause(reached[i], since)) return;
+    for (const Commit* commit : loaded_) {
+      for (const auto& [other, unit] : commit->units) {
+        const std::vector<std::string>& conflicts = unit->dependencies->conflicts;
+        bool is_displaced = other == reached[i] ? !conflicts.empty() : contains(conflicts, reached[i]);
+        if (is_displaced) return;
+      }
+      UnitPtr unit = find_unit(*commit, reached[i]);
+      if (!unit) continue;
+      for (const std::string& other : repository_.names()) {
+        if (takes_stops(*unit, other) && !contains(reached, other)) reached.push_back(other);
+      }
+    }
+  }
+  fail(name + " " + what + " without a cause");
+}
+
+void Checks::spawning(const Spawn& spawn) {
+  if (spawn.phase != ExecPhase::start) return;
+  const std::string& name = spawn.unit->name;
+  Facts& service = facts(name);
+  if (const Process* other = machine_.service_process(name)) {
+    fail(name + " is started a second time: pid " + std::to_string(other->pid) + " lives");
+  }
+  bool is_first = spawn.command_index == 0;
+  if (spawn.unit->type == ServiceType::oneshot && is_first && service.job_done == spawn.unit->fingerprint) {
+    fail(name + " does its work a second time");
+  }
+  service.unit = spawn.unit;
+  service.is_ready = service.remains = service.is_done = false;
+  service.is_probed = !spawn.unit->has_health_check();
+}
+
+void Checks::spawned(const Spawn& spawn, Pid pid, Instant now) {
+  if (spawn.phase != ExecPhase::start) return;
+  Facts& service = facts(spawn.unit->name);
+  service.main = pid;
+  service.is_up = true;
+  service.started_at = now;
+}
+
+void Checks::stepped(bool had_events, Instant now, Instant next_deadline) {
+  if (had_events || now != last_step_at_) idle_steps_ = 0;
+  last_step_at_ = now;
+  if (next_deadline <= now && ++idle_steps_ > max_idle_steps) fail("a deadline stays in the past");
+  if (now - second_began_at_ > std::chrono::seconds(1)) {
+    second_began_at_ = now;
+    steps_in_second_ = 0;
+  }
+  if (++steps_in_second_ > max_steps_per_second) fail("the agent does not come to rest");
+}
+
+void Checks::answered(const Answer& answer, const DurableState& on_disk) {
+  if (unanswered_.erase(answer.request) == 0) fail("a request is answered a second time");
+  auto stop = stops_.find(answer.request);
+  if (stop == stops_.end()) return;
+  std::string name = std::move(stop->second);
+  stops_.erase(stop);
+  bool is_desired = std::ranges::all_of(loaded_, [&](const Commit* commit) {
+    UnitPtr unit = find_unit(*commit, name);
+    return unit && unit->is_desired_running;
+  });
+  if (!answer.error && is_desired && !on_disk.holds.contains(name)) {
+    fail("the stop of " + name + " is answered, but its hold is not on disk");
+  }
+}
+
+}  // namespace gitproc::sim

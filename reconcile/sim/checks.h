@@ -1,0 +1,107 @@
+// What must hold in every world, judged from outside: from what the agent was told, what it asked for, and what
+// the machine, the journal and the disk then look like. Nothing here looks into the Reconciler but through the
+// views that people see.
+//
+// While the world runs: one process per service; nothing starts before what it requires; nothing stops before
+// its dependents; nothing that runs is stopped without a cause; a job is done once; no busy loop.
+// When it has come to rest: what runs is what commit, holds and latches imply, and what is said of it is true.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reconcile/reconciler.h"
+#include "reconcile/sim/journal.h"
+#include "reconcile/sim/machine.h"
+#include "reconcile/sim/repository.h"
+
+namespace gitproc::sim {
+
+class Checks {
+ public:
+  Checks(const Machine& machine, const Journal& journal, const Repository& repository)
+      : machine_(machine), journal_(journal), repository_(repository) {}
+
+  // The first thing that was wrong; "" as long as nothing is.
+  const std::string& failure() const { return failure_; }
+  void fail(std::string what);
+
+  // --- while it runs ---
+  void booted();
+  void agent_started(const std::vector<AdoptedService>& adopted, Instant now);
+  void agent_lost();
+  void told(const Event& event, const std::string& service, Instant now);
+  void decided(const Commands& commands, Instant now);
+  void spawning(const Spawn& spawn);
+  void spawned(const Spawn& spawn, Pid pid, Instant now);
+  void stepped(bool had_events, Instant now, Instant next_deadline);
+  void asked(RequestId request, std::string words) { unanswered_.emplace(request, std::move(words)); }
+  void answered(const Answer& answer, const DurableState& on_disk);
+
+  // --- at rest ---
+  struct Rest {
+    const Reconciler& reconciler;
+    const DurableState& disk;
+    const std::map<Marker, ObjectId>& markers;
+    ObjectId tip;            // of the branch that is followed
+    bool is_after_sync;      // nothing that failed can be left
+  };
+  void at_rest(const Rest& rest);
+
+ private:
+  // A service as the agent must see it by what it was told.
+  struct Facts {
+    UnitPtr unit;             // of the last ExecStart=
+    Pid main = 0;
+    bool is_up = false;       // a main process, perhaps not ready
+    bool is_ready = false;
+    bool is_probed = false;
+    bool remains = false;     // active without a process
+    bool is_done = false;     // ended well, by the journal
+    InvocationId invocation;  // the last that began
+    Instant started_at{};
+    Instant touched_at{};     // the last that may be a cause to stop or start it
+    std::optional<std::uint64_t> job_done;  // a oneshot of that fingerprint
+  };
+
+  Facts& facts(const std::string& name) { return facts_[name]; }
+  bool is_active(const std::string& name) const;
+  void touch(const std::string& name, Instant now) { facts_[name].touched_at = now; }
+
+  void check_start(const Unit& unit);
+  void check_stop(const std::string& name);
+  void check_cause(const std::string& name, Instant since, const char* what);
+  bool has_cause(const std::string& name, Instant since) const;
+  bool stops_before(const std::string& first, const std::string& second) const;
+  void note(const RunRecord& record, Instant now);
+
+  bool is_running(const std::string& name) const;
+  bool is_latched_well(const std::string& name) const;
+  std::set<std::string> wanted(const UnitMap& units, const DurableState& disk) const;
+  bool is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const;
+  void check_running_set(const Rest& rest, const UnitMap& units);
+  void check_words(const Rest& rest, bool is_rejected);
+
+  const Machine& machine_;
+  const Journal& journal_;
+  const Repository& repository_;
+  std::string failure_;
+
+  std::map<std::string, Facts> facts_;
+  std::deque<const Commit*> loaded_;  // the last few, newest last
+  std::map<RequestId, std::string> unanswered_;
+  std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
+  std::set<std::string> was_pulled_;  // required or wanted by another one in some commit
+  std::set<std::string> unfit_;       // whose new unit a preflight refused
+  Instant last_step_at_{};
+  unsigned idle_steps_ = 0;           // in a row, at one instant
+  Instant second_began_at_{};
+  unsigned steps_in_second_ = 0;
+};
+
+}  // namespace gitproc::sim

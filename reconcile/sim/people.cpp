@@ -1,0 +1,72 @@
+// Who commits and who operates: at random, and never with regard to what the agent is doing.
+#include "reconcile/sim/world.h"
+
+namespace gitproc::sim {
+namespace {
+
+using std::chrono::seconds;
+
+}  // namespace
+
+std::string World::followed_branch() const {
+  const DurableState& state = agent_ ? agent_->reconciler.durable() : disk_.state;
+  return state.branch_override ? state.branch_override->branch : Repository::main_branch;
+}
+
+void World::act_as_author() {
+  author_acts_at_ = now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(40));
+  std::string branch = chance_.one_in(4) ? Repository::other_branch : Repository::main_branch;
+  repository_.move(branch);
+  trace_.say(now_.instant, "++ " + branch + " is at " + repository_.tip(branch).hex().substr(32));
+  if (agent_ && branch == followed_branch()) tell_tip();
+}
+
+void World::ask(Event request, RequestId id) {
+  checks_.asked(id, describe(request));
+  tell(std::move(request));
+}
+
+void World::act_as_operator() {
+  operator_acts_at_ = now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(30));
+  if (!agent_) return;
+  RequestId id{++requests_};
+  switch (chance_.below(20)) {
+    case 0:
+    case 1: return ask(SyncRequested{.request = id, .waits = chance_.one_in(2), .retries = chance_.one_in(3), .by = "operator"}, id);
+    case 2:
+    case 3: return ask(rollback_request(id), id);
+    case 4: return switch_branch();
+    case 5: return ask(RequestNoticed{id}, id);
+    case 6:
+      if (chance_.one_in(2)) return tell(ShutdownRequested{chance_.one_in(2)});
+      [[fallthrough]];
+    default: return ask(service_request(id), id);
+  }
+}
+
+Event World::service_request(RequestId id) {
+  static const std::vector<ServiceVerb> verbs = {ServiceVerb::start, ServiceVerb::start, ServiceVerb::stop, ServiceVerb::stop,
+                                                 ServiceVerb::restart, ServiceVerb::reload};
+  std::string name = chance_.one_in(20) ? "nobody" : chance_.pick(repository_.names());
+  return ServiceRequested{id, chance_.pick(verbs), name, "operator"};
+}
+
+Event World::rollback_request(RequestId id) {
+  RollbackRequested request{.request = id, .by = "operator", .reason = "", .waits = chance_.one_in(2)};
+  if (chance_.one_in(2)) request.commit = repository_.any();
+  if (chance_.one_in(3)) request.until = now_.wall + seconds(20);
+  return request;
+}
+
+void World::switch_branch() {
+  bool is_configured = chance_.one_in(2);
+  std::string branch = is_configured ? Repository::main_branch : Repository::other_branch;
+  BranchSwitched event{.branch = branch, .is_configured = is_configured, .until = std::nullopt};
+  if (!is_configured && chance_.one_in(2)) event.until = now_.wall + seconds(30);
+  // The ref watcher is told at once.
+  agent_->followed_override = is_configured ? std::nullopt : std::optional(branch);
+  tell(event);
+  tell(TipObserved{branch, repository_.tip(branch), ""}, Duration(1000));
+}
+
+}  // namespace gitproc::sim

@@ -1,0 +1,169 @@
+// When the world has come to rest.
+#include <algorithm>
+
+#include "reconcile/sim/checks.h"
+
+namespace gitproc::sim {
+namespace {
+
+bool contains(const std::vector<std::string>& list, const std::string& name) {
+  return std::ranges::find(list, name) != list.end();
+}
+
+}  // namespace
+
+void Checks::at_rest(const Rest& rest) {
+  const DurableState& disk = rest.disk;
+  if (rest.reconciler.durable() != disk) fail("at rest, but what is on disk is not what is known");
+  if (!unanswered_.empty()) fail("never answered: " + unanswered_.begin()->second);
+  for (const HistoryEntry& entry : disk.history) {
+    if (entry.outcome == Outcome::progressing) fail("the history says for ever that " + entry.subject + " is progressing");
+  }
+
+  const ObjectId target = disk.pin ? disk.pin->commit : rest.tip;
+  bool is_rejected = repository_.at(target).is_broken;
+  if (!is_rejected && disk.applied != target) fail("the target is not applied");
+
+  auto marker = [&](Marker which) {
+    auto found = rest.markers.find(which);
+    return found == rest.markers.end() ? std::nullopt : std::optional(found->second);
+  };
+  if (marker(Marker::applied) != disk.applied) fail("refs/gitproc/applied is not the applied commit");
+  std::optional<ObjectId> pinned = disk.pin ? std::optional(disk.pin->commit) : std::nullopt;
+  if (marker(Marker::pinned) != pinned) fail("refs/gitproc/pinned is not the pinned commit");
+  if (marker(Marker::healthy)) {
+    bool was_healthy = std::ranges::any_of(disk.history, [&](const HistoryEntry& entry) {
+      return entry.commit == *marker(Marker::healthy) && entry.outcome == Outcome::healthy;
+    });
+    if (!was_healthy) fail("refs/gitproc/healthy is no commit that was healthy");
+  }
+
+  if (disk.applied) {
+    check_running_set(rest, repository_.at(*disk.applied).units);
+  } else if (!machine_.processes().empty()) {
+    fail("nothing is applied, but something runs");
+  }
+  check_words(rest, is_rejected);
+}
+
+// Active, with a process or without.
+bool Checks::is_running(const std::string& name) const {
+  if (machine_.service_process(name) != nullptr) return true;
+  const AdoptedService* record = journal_.find(name);
+  return record != nullptr && record->was_started && !record->latch;
+}
+
+bool Checks::is_latched_well(const std::string& name) const {
+  const AdoptedService* record = journal_.find(name);
+  return record != nullptr && record->latch && record->latch->kind != LatchKind::failed;
+}
+
+// What git, the operator, and those that are wanted want running.
+std::set<std::string> Checks::wanted(const UnitMap& units, const DurableState& disk) const {
+  std::vector<std::string> reached;
+  for (const auto& [name, unit] : units) {
+    bool is_wanted = unit->is_desired_running || disk.operator_starts.contains(name);
+    if (is_wanted && !disk.holds.contains(name)) reached.push_back(name);
+  }
+  // Who is down asks for nobody.
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    if (!is_running(reached[i])) continue;
+    const Dependencies& on = *units.at(reached[i])->dependencies;
+    for (const auto* list : {&on.requires_, &on.binds_to, &on.wants}) {
+      for (const std::string& other : *list) {
+        if (units.contains(other) && !disk.holds.contains(other) && !contains(reached, other)) reached.push_back(other);
+      }
+    }
+  }
+  return {reached.begin(), reached.end()};
+}
+
+// Whether a service has to wait for others that do not come.
+bool Checks::is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const {
+  const Dependencies& on = *unit.dependencies;
+  auto is_held = [&](const std::string& other) { return disk.holds.contains(other); };
+  for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to}) {
+    for (const std::string& other : *list) {
+      bool is_satisfied = is_running(other) || (list != &on.binds_to && is_latched_well(other));
+      if (!is_satisfied || is_held(other)) return true;
+    }
+  }
+  if (std::ranges::any_of(on.part_of, is_held)) return true;
+  for (const auto& [name, other] : units) {
+    bool is_conflict = contains(on.conflicts, name) || contains(other->dependencies->conflicts, unit.name);
+    if (is_conflict && is_running(name)) return true;
+  }
+  return false;
+}
+
+void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
+  for (const Process& process : machine_.processes()) {
+    bool is_service = process.is_service();
+    if (is_service && !units.contains(process.service)) fail(process.service + " is in no commit, but runs");
+  }
+  std::set<std::string> are_wanted = wanted(units, rest.disk);
+  for (const auto& [name, unit] : units) {
+    bool runs = is_running(name);
+    const AdoptedService* record = journal_.find(name);
+    bool is_latched = record != nullptr && record->latch;
+    if (runs && rest.disk.holds.contains(name)) fail(name + " is held, but runs");
+    // Who was pulled in by another one stays, as with systemd.
+    bool may_run = are_wanted.contains(name) || was_pulled_.contains(name);
+    if (runs && !may_run) fail(name + " runs, although nobody wants it");
+    if (!runs && are_wanted.contains(name) && !is_latched && !is_blocked(*unit, units, rest.disk)) {
+      fail(name + " is wanted and nothing hinders it, but it does not run");
+    }
+    if (runs && record && record->fingerprint != unit->fingerprint && !unfit_.contains(name)) {
+      fail(name + " runs another unit than the applied commit's");
+    }
+    if (!runs) continue;
+    const Dependencies& on = *unit->dependencies;
+    for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to, &on.part_of}) {
+      for (const std::string& other : *list) {
+        if (rest.disk.holds.contains(other)) fail(name + " runs, although " + other + " is held");
+      }
+    }
+    for (const std::string& other : on.conflicts) {
+      if (units.contains(other) && is_running(other)) fail(name + " and " + other + " conflict, but both run");
+    }
+    if (rest.is_after_sync && unfit_.contains(name)) fail(name + " was not tried again by sync");
+  }
+}
+
+void Checks::check_words(const Rest& rest, bool is_rejected) {
+  NodeView node = rest.reconciler.node();
+  bool is_tip_rejected = repository_.at(rest.tip).is_broken;
+  bool is_anything_bad = false;
+  std::string which;
+  if (rest.disk.applied) {
+    const UnitMap& units = repository_.at(*rest.disk.applied).units;
+    for (const std::string& name : wanted(units, rest.disk)) {
+      const AdoptedService* record = journal_.find(name);
+      bool is_failed = record && record->latch && record->latch->kind == LatchKind::failed;
+      bool is_missing = !is_running(name) && !is_latched_well(name);
+      if (is_failed || is_missing || unfit_.contains(name)) {
+        is_anything_bad = true;
+        which = name;
+      }
+    }
+  }
+  switch (node.sync) {
+    case SyncState::synced:
+      if (is_rejected) fail("synced, but the target was rejected");
+      if (is_anything_bad) fail("synced, but " + which + " is not as it should be");
+      return;
+    case SyncState::degraded:
+      if (!is_anything_bad) fail("degraded without a reason: " + node.error);
+      if (node.error.empty()) fail("degraded, and does not say why");
+      return;
+    case SyncState::rejected:
+      if (!is_rejected && !is_tip_rejected) fail("rejected, but the target is valid");
+      return;
+    case SyncState::progressing: fail("progressing for ever"); return;
+    case SyncState::held: fail("held, but by nobody"); return;
+    case SyncState::error: fail("error at rest: " + node.error); return;
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace gitproc::sim
