@@ -60,7 +60,7 @@ class Update {
       add_names_of_drop_in(stem, names);
 
     if (const auto read = read_all(names); !read) return std::unexpected(CatalogFailure{{}, read.error()});
-    const std::set<std::string> aliases = aliases_around(names);
+    std::set<std::string> aliases = aliases_around(names);
     std::map<std::string, std::string> meant;
     for (const std::string& alias : aliases)
       meant.emplace(alias, index_.real_name(alias));
