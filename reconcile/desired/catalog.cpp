@@ -73,6 +73,7 @@ class Update {
     if (const auto read = read_all(others); !read) return std::unexpected(CatalogFailure{{}, read.error()});
     for (const std::string& name : others)
       put(name);
+    aliases.merge(aliases_around(others));  // they are judged anew as a whole
     for (const auto& [name, unit] : read_)
       settle(name);
 

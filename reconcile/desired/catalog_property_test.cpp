@@ -168,7 +168,7 @@ void run(unsigned seed, bool skips_invalid, unsigned& accepted, unsigned& reject
 
 TEST_CASE("A Catalog that follows commits equals one that reads the last of them") {
   unsigned accepted = 0, rejected = 0;
-  for (unsigned seed = 1; seed <= 150; ++seed)
+  for (unsigned seed = 1; seed <= 100; ++seed)
     run(seed, false, accepted, rejected);
   // Both must be common, or the test says little.
   CHECK(accepted > 500);
@@ -177,7 +177,9 @@ TEST_CASE("A Catalog that follows commits equals one that reads the last of them
 
 TEST_CASE("So does one that skips what is invalid") {
   unsigned accepted = 0, rejected = 0;
-  for (unsigned seed = 1; seed <= 150; ++seed)
+  // 198: a unit that was left out for its alias was read again for the sake of another's.
+  run(198, true, accepted, rejected);
+  for (unsigned seed = 1; seed <= 100; ++seed)
     run(seed, true, accepted, rejected);
-  CHECK(accepted == 150 * 60);
+  CHECK(accepted == 101 * 60);
 }
