@@ -42,7 +42,8 @@ Result<void> start_logging(const Configuration& configuration) {
   std::string file = configuration.log_dir + "/daemon.log";
   try {
     sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_st>());
-    sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_st>(file, daemon_log_bytes, daemon_log_files));
+    sinks.push_back(
+        std::make_shared<spdlog::sinks::rotating_file_sink_st>(file, daemon_log_bytes, daemon_log_files));
   } catch (const spdlog::spdlog_ex&) {
     return fail("cannot write '" + file + "'");
   }
@@ -84,7 +85,8 @@ class Signals {
     set_.async_wait([this](const asio::error_code& stopped, int signal) {
       if (stopped) return;
       if (signal == SIGHUP) {
-        if (Result<Json> changed = requests_.reload_configuration(); !changed) spdlog::error("{}", changed.error().message);
+        if (Result<Json> changed = requests_.reload_configuration(); !changed)
+          spdlog::error("{}", changed.error().message);
       } else if (daemon_.is_shutting_down()) {
         spdlog::warn("told to end again: the services that still run are left running");
         daemon_.shut_down(false);
@@ -125,7 +127,8 @@ ExecFacts exec_facts(const Configuration& configuration, const SpecifierContext&
   for (char** variable = environ; *variable != nullptr; ++variable) {
     std::string_view text = *variable;
     std::size_t equals = text.find('=');
-    if (equals != std::string_view::npos) facts.agent_environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+    if (equals != std::string_view::npos)
+      facts.agent_environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   // As systemd's managers do: the locale for all, and for a user's services who and where that user is.
   for (const EnvironmentVariable& variable : facts.agent_environment) {
@@ -151,7 +154,8 @@ Result<CgroupTree> open_cgroups(const std::string& parent) {
 }
 
 // What this node has to do without is said in `unavailable`.
-Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& configuration, const Machine& machine,
+Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& configuration,
+                                                           const Machine& machine,
                                                            std::vector<std::string>& unavailable) {
   LinuxProcessDriver::Options options{.facts = exec_facts(configuration, machine.specifiers),
                                       .run_directory = configuration.run_dir,
@@ -165,24 +169,30 @@ Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& 
   } else {
     unavailable.push_back("services have no cgroup of their own: " + cgroups.error().message);
   }
-  if (::geteuid() != 0) unavailable.push_back("User=, Group= and what else needs root: the agent runs as an ordinary user");
+  if (::geteuid() != 0)
+    unavailable.push_back("User=, Group= and what else needs root: the agent runs as an ordinary user");
   return LinuxProcessDriver::open(std::move(options));
 }
 
 int run(const AgentArguments& arguments, const Configuration& configuration) {
-  for (const std::string& directory : {configuration.state_dir, configuration.log_dir, configuration.run_dir}) {
-    if (Result<void> made = make_directories(directory, 0755); !made) return refuse(made.error().message, exit_failed);
+  for (const std::string& directory :
+       {configuration.state_dir, configuration.log_dir, configuration.run_dir}) {
+    if (Result<void> made = make_directories(directory, 0755); !made)
+      return refuse(made.error().message, exit_failed);
   }
   Result<StateLock> lock = StateLock::acquire(configuration.state_dir);
   if (!lock) return refuse(lock.error().message, exit_failed);
 
   FileStateStore store(configuration.state_dir);
   LoadedState loaded = store.load();
-  if (Result<void> checked = check_repository(configuration, loaded.state); !checked) return refuse(checked.error().message, exit_failed);
+  if (Result<void> checked = check_repository(configuration, loaded.state); !checked)
+    return refuse(checked.error().message, exit_failed);
   Result<std::optional<gid_t>> group = find_group(configuration.socket_group);
   if (!group) return refuse(group.error().message, exit_usage);
-  if (Result<void> logging = start_logging(configuration); !logging) return refuse(logging.error().message, exit_failed);
-  for (const std::string& warning : loaded.warnings) spdlog::warn("{}", warning);
+  if (Result<void> logging = start_logging(configuration); !logging)
+    return refuse(logging.error().message, exit_failed);
+  for (const std::string& warning : loaded.warnings)
+    spdlog::warn("{}", warning);
 
   Machine machine = read_machine(configuration.state_dir + "/tree");
   NodeIdentity node{.name = configuration.node.empty() ? machine.specifiers.host_name : configuration.node,
@@ -205,18 +215,20 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
                  .store = **writer,
                  .rotator = *rotator,
                  .unavailable = std::move(unavailable)});
-  Requests requests(loop, daemon,
-                    [&arguments] { return load_configuration(arguments, default_paths(path_environment())); });
-  Result<std::unique_ptr<ControlServer>> server =
-      ControlServer::listen(loop, configuration.socket,
-                            {.own_uid = ::geteuid(), .group = *group, .read_all = configuration.socket_read_all},
-                            [&requests](const Peer& peer, Request request, std::shared_ptr<Reply> reply) {
-                              requests.serve(peer, std::move(request), std::move(reply));
-                            });
+  Requests requests(loop, daemon, [&arguments] {
+    return load_configuration(arguments, default_paths(path_environment()));
+  });
+  Result<std::unique_ptr<ControlServer>> server = ControlServer::listen(
+      loop, configuration.socket,
+      {.own_uid = ::geteuid(), .group = *group, .read_all = configuration.socket_read_all},
+      [&requests](const Peer& peer, Request request, std::shared_ptr<Reply> reply) {
+        requests.serve(peer, std::move(request), std::move(reply));
+      });
   if (!server) return refuse(server.error().message, exit_failed);
   if (Result<void> started = daemon.start(); !started) return refuse(started.error().message, exit_failed);
   Signals signals(loop, daemon, requests);
-  spdlog::info("node {} follows {} (control socket {})", daemon.node().name, configuration.repo, configuration.socket);
+  spdlog::info("node {} follows {} (control socket {})", daemon.node().name, configuration.repo,
+               configuration.socket);
   loop.run();
   return 0;
 }

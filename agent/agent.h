@@ -18,10 +18,10 @@ struct AgentArguments {
   std::optional<std::string> log_dir;
   std::optional<std::string> run_dir;
   std::optional<std::string> socket;
-  std::optional<std::string> http;   // ADDR:PORT
+  std::optional<std::string> http;  // ADDR:PORT
   std::optional<std::string> node;
-  std::vector<std::string> labels;   // "key=value"
-  std::vector<std::string> sets;     // "dotted.key=value"
+  std::vector<std::string> labels;  // "key=value"
+  std::vector<std::string> sets;    // "dotted.key=value"
 
   bool operator==(const AgentArguments&) const = default;
 };

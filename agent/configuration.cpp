@@ -33,7 +33,8 @@ Result<bool> flag_of(const Json& value) {
 }
 
 Result<Duration> span_of(const Json& value) {
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() < 1'000'000'000) return std::chrono::seconds(value.get<std::uint64_t>());
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() < 1'000'000'000)
+    return std::chrono::seconds(value.get<std::uint64_t>());
   Result<std::string> text = text_of(value);
   if (!text) return fail("must be a time span like \"30s\"", ErrorCode::invalid);
   return parse_time_span(*text);
@@ -41,7 +42,8 @@ Result<Duration> span_of(const Json& value) {
 
 Result<std::string> absolute_path_of(const Json& value) {
   Result<std::string> text = text_of(value);
-  if (text && !text->starts_with('/')) return fail("must be an absolute path, not '" + *text + "'", ErrorCode::invalid);
+  if (text && !text->starts_with('/'))
+    return fail("must be an absolute path, not '" + *text + "'", ErrorCode::invalid);
   return text;
 }
 
@@ -143,10 +145,14 @@ constexpr Key keys[] = {
     {"branch", false, set_branch, [](const Configuration& c) { return Json(c.branch.value_or("")); }},
     {"node", false, set_text<&Configuration::node>, [](const Configuration& c) { return Json(c.node); }},
     {"labels", false, set_labels, [](const Configuration& c) { return Json(c.labels); }},
-    {"state_dir", false, set_path<&Configuration::state_dir>, [](const Configuration& c) { return Json(c.state_dir); }},
-    {"log_dir", false, set_path<&Configuration::log_dir>, [](const Configuration& c) { return Json(c.log_dir); }},
-    {"run_dir", false, set_path<&Configuration::run_dir>, [](const Configuration& c) { return Json(c.run_dir); }},
-    {"socket", false, set_path<&Configuration::socket>, [](const Configuration& c) { return Json(c.socket); }},
+    {"state_dir", false, set_path<&Configuration::state_dir>,
+     [](const Configuration& c) { return Json(c.state_dir); }},
+    {"log_dir", false, set_path<&Configuration::log_dir>,
+     [](const Configuration& c) { return Json(c.log_dir); }},
+    {"run_dir", false, set_path<&Configuration::run_dir>,
+     [](const Configuration& c) { return Json(c.run_dir); }},
+    {"socket", false, set_path<&Configuration::socket>,
+     [](const Configuration& c) { return Json(c.socket); }},
     {"socket_group", false, set_text<&Configuration::socket_group>,
      [](const Configuration& c) { return Json(c.socket_group); }},
     {"socket_read_all", false, set_read_all, [](const Configuration& c) { return Json(c.socket_read_all); }},
@@ -161,12 +167,30 @@ constexpr Key keys[] = {
 };
 
 // Keys of the documentation whose part is not in this version.
-constexpr std::string_view keys_of_other_versions[] = {
-    "prune_guard",        "remote.url",         "remote.poll_interval", "remote.timeout",       "remote.ssh_key",
-    "remote.known_hosts", "remote.ca_file",     "remote.username",      "remote.password_file", "remote.force_push",
-    "remote.insecure",    "verify.mode",        "verify.allowed_signers", "verify.keyring",     "verify.since",
-    "rollout.auto_rollback", "isolation.pid_namespace", "isolation.unenforceable", "http.listen", "http.tls_cert",
-    "http.tls_key",       "webhook.secret_file", "notify.exec",         "notify.url"};
+constexpr std::string_view keys_of_other_versions[] = {"prune_guard",
+                                                       "remote.url",
+                                                       "remote.poll_interval",
+                                                       "remote.timeout",
+                                                       "remote.ssh_key",
+                                                       "remote.known_hosts",
+                                                       "remote.ca_file",
+                                                       "remote.username",
+                                                       "remote.password_file",
+                                                       "remote.force_push",
+                                                       "remote.insecure",
+                                                       "verify.mode",
+                                                       "verify.allowed_signers",
+                                                       "verify.keyring",
+                                                       "verify.since",
+                                                       "rollout.auto_rollback",
+                                                       "isolation.pid_namespace",
+                                                       "isolation.unenforceable",
+                                                       "http.listen",
+                                                       "http.tls_cert",
+                                                       "http.tls_key",
+                                                       "webhook.secret_file",
+                                                       "notify.exec",
+                                                       "notify.url"};
 
 Result<void> set_key(Configuration& configuration, std::string_view name, const Json& value) {
   for (const Key& key : keys) {
@@ -185,7 +209,8 @@ Result<void> set_all(Configuration& configuration, const std::string& prefix, co
   for (const auto& [name, value] : object.items()) {
     std::string key = prefix + name;
     bool is_group = value.is_object() && key != "labels";
-    Result<void> set = is_group ? set_all(configuration, key + ".", value) : set_key(configuration, key, value);
+    Result<void> set =
+        is_group ? set_all(configuration, key + ".", value) : set_key(configuration, key, value);
     if (!set) return set;
   }
   return {};
@@ -202,7 +227,8 @@ Result<std::string> absolute(const std::string& path) {
 
 }  // namespace
 
-Result<Configuration> parse_configuration(std::string_view text, const std::string& file, const Paths& defaults) {
+Result<Configuration> parse_configuration(std::string_view text, const std::string& file,
+                                          const Paths& defaults) {
   Configuration configuration{.repo = defaults.repo,
                               .branch = std::nullopt,
                               .node = "",
@@ -261,7 +287,8 @@ Result<Configuration> apply_arguments(Configuration configuration, const AgentAr
     if (equals == 0 || equals == std::string::npos) {
       return fail("--set: must be KEY=VALUE, not '" + printable(assignment) + "'", ErrorCode::invalid);
     }
-    Result<void> set = set_key(configuration, assignment.substr(0, equals), Json(assignment.substr(equals + 1)));
+    Result<void> set =
+        set_key(configuration, assignment.substr(0, equals), Json(assignment.substr(equals + 1)));
     if (!set) return fail("--set: " + set.error().message, ErrorCode::invalid);
   }
   return configuration;
@@ -270,7 +297,8 @@ Result<Configuration> apply_arguments(Configuration configuration, const AgentAr
 Result<Configuration> load_configuration(const AgentArguments& arguments, const Paths& defaults) {
   std::string file = arguments.config.value_or(defaults.config);
   Result<std::string> text = read_file(file, max_configuration_bytes);
-  if (!text && (arguments.config || text.error().code != ErrorCode::not_found)) return std::unexpected(text.error());
+  if (!text && (arguments.config || text.error().code != ErrorCode::not_found))
+    return std::unexpected(text.error());
   Result<Configuration> configuration = parse_configuration(text ? *text : "", file, defaults);
   if (!configuration) return configuration;
   return apply_arguments(*std::move(configuration), arguments);
@@ -285,7 +313,8 @@ std::vector<std::string> changed_keys(const Configuration& from, const Configura
 }
 
 bool is_reloadable(std::string_view key) {
-  return std::ranges::any_of(keys, [key](const Key& known) { return known.name == key && known.is_reloadable; });
+  return std::ranges::any_of(keys,
+                             [key](const Key& known) { return known.name == key && known.is_reloadable; });
 }
 
 }  // namespace gitproc

@@ -29,11 +29,11 @@ struct Configuration {
   std::string log_dir;
   std::string run_dir;
   std::string socket;
-  std::string socket_group;           // "": none
+  std::string socket_group;  // "": none
   bool socket_read_all = false;
-  std::string log_level = "info";     // error, warning, info, debug
+  std::string log_level = "info";  // error, warning, info, debug
   OnExit on_exit = OnExit::automatic;
-  bool skips_invalid = false;         // on_invalid: "skip"
+  bool skips_invalid = false;  // on_invalid: "skip"
   Duration min_healthy_time = std::chrono::seconds(10);
   Duration rollout_deadline = std::chrono::minutes(5);
   std::string cgroup_parent = "gitproc";
@@ -42,7 +42,8 @@ struct Configuration {
 };
 
 // Defaults and the text of a configuration file (none: ""), `file` being its name for messages.
-Result<Configuration> parse_configuration(std::string_view text, const std::string& file, const Paths& defaults);
+Result<Configuration> parse_configuration(std::string_view text, const std::string& file,
+                                          const Paths& defaults);
 
 // Puts the flags over it.
 Result<Configuration> apply_arguments(Configuration configuration, const AgentArguments& arguments);

@@ -6,7 +6,8 @@ using namespace gitproc;
 
 namespace {
 
-const Paths defaults{.config = "/c", .repo = "/r", .state_dir = "/s", .log_dir = "/l", .run_dir = "/u", .socket = "/k"};
+const Paths defaults{
+    .config = "/c", .repo = "/r", .state_dir = "/s", .log_dir = "/l", .run_dir = "/u", .socket = "/k"};
 
 std::string error_of(const std::string& text) {
   Result<Configuration> configuration = parse_configuration(text, "config.json", defaults);
@@ -17,7 +18,8 @@ std::string error_of(const std::string& text) {
 
 TEST_CASE("a configuration file goes over the defaults, and flags over the file") {
   Result<Configuration> configuration = parse_configuration(
-      R"({"branch": "live", "labels": {"role": "web"}, "rollout": {"min_healthy_time": "2s"}, "on_exit": "stop"})", "f", defaults);
+      R"({"branch": "live", "labels": {"role": "web"}, "rollout": {"min_healthy_time": "2s"}, "on_exit": "stop"})",
+      "f", defaults);
   REQUIRE(configuration);
   AgentArguments arguments;
   arguments.branch = "testing";
@@ -38,15 +40,18 @@ TEST_CASE("a configuration file goes over the defaults, and flags over the file"
 TEST_CASE("a mistake in the configuration names its key") {
   CHECK(error_of(R"({"brnach": "x"})") == "config.json: unknown key 'brnach'");
   CHECK(error_of(R"({"rollout": {"dead_line": "x"}})") == "config.json: unknown key 'rollout.dead_line'");
-  CHECK(error_of(R"({"state_dir": "here"})") == "config.json: 'state_dir' must be an absolute path, not 'here'");
-  CHECK(error_of(R"({"on_exit": "never"})") == R"(config.json: 'on_exit' must be one of "auto", "leave", "stop")");
+  CHECK(error_of(R"({"state_dir": "here"})") ==
+        "config.json: 'state_dir' must be an absolute path, not 'here'");
+  CHECK(error_of(R"({"on_exit": "never"})") ==
+        R"(config.json: 'on_exit' must be one of "auto", "leave", "stop")");
   CHECK(error_of(R"({"socket_read_all": 1})") == "config.json: 'socket_read_all' must be true or false");
   CHECK(error_of(R"([1])") == "config.json: must be a JSON object");
   CHECK(error_of("{") != "");
 }
 
 TEST_CASE("a protection that this version does not have is refused, not ignored") {
-  CHECK(error_of(R"({"verify": {"keyring": "/k"}})") == "config.json: 'verify.keyring' is not supported by this version");
+  CHECK(error_of(R"({"verify": {"keyring": "/k"}})") ==
+        "config.json: 'verify.keyring' is not supported by this version");
 }
 
 TEST_CASE("what changed between two configurations is told by key") {

@@ -39,7 +39,8 @@ bool is_in_group(int fd, gid_t group) {
 Peer identify(int fd, const SocketPolicy& policy) {
   ucred credentials{};
   socklen_t length = sizeof credentials;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return Peer{.uid = static_cast<uid_t>(-1)};
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0)
+    return Peer{.uid = static_cast<uid_t>(-1)};
   bool is_member = policy.group && (credentials.gid == *policy.group || is_in_group(fd, *policy.group));
   bool may_operate = credentials.uid == 0 || credentials.uid == policy.own_uid || is_member;
   return Peer{.uid = credentials.uid,
@@ -72,7 +73,8 @@ class ConnectionReply : public Reply {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Socket socket, Peer peer, const ControlServer::Handler& handler, std::function<void(Connection*)> on_end)
+  Connection(Socket socket, Peer peer, const ControlServer::Handler& handler,
+             std::function<void(Connection*)> on_end)
       : socket_(std::move(socket)), peer_(peer), handler_(handler), on_end_(std::move(on_end)) {}
 
   void start() { read(); }
@@ -82,7 +84,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     is_closed_ = true;
     asio::error_code ignored;
     socket_.close(ignored);
-    for (auto& [sequence, callback] : std::exchange(on_closed_, {})) callback();
+    for (auto& [sequence, callback] : std::exchange(on_closed_, {}))
+      callback();
     on_drained_ = nullptr;
     on_end_(this);
   }
@@ -118,7 +121,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   void read() {
-    if (is_reading_ || is_closed_ || is_ending_ || next_request_ - next_answer_ >= max_requests_in_flight) return;
+    if (is_reading_ || is_closed_ || is_ending_ || next_request_ - next_answer_ >= max_requests_in_flight)
+      return;
     is_reading_ = true;
     // Waits without a buffer, so that an idle connection costs little.
     socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const asio::error_code& error) {
@@ -160,7 +164,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
       bool may = peer_.may_operate || (peer_.may_read && is_readable_by_all(request->command));
       if (!may) {
         reply->error(Error{"user " + std::to_string(peer_.uid) + " may not do that: '" +
-                               std::string(to_string(request->command)) + "' needs root, the agent's own user or a member of socket_group",
+                               std::string(to_string(request->command)) +
+                               "' needs root, the agent's own user or a member of socket_group",
                            ErrorCode::denied});
         continue;
       }
@@ -168,7 +173,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
     if (framer_.is_overlong() && !is_ending_) {
       is_ending_ = true;
-      finish(next_request_++, error_response({}, Error{"a request may be 1 MiB long at most", ErrorCode::invalid}));
+      finish(next_request_++,
+             error_response({}, Error{"a request may be 1 MiB long at most", ErrorCode::invalid}));
     }
   }
 
@@ -177,15 +183,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (pending_bytes() > max_pending_bytes) return close();
     is_writing_ = true;
     writing_ = std::exchange(output_, {});
-    asio::async_write(socket_, asio::buffer(writing_), [self = shared_from_this()](const asio::error_code& error, std::size_t) {
-      self->is_writing_ = false;
-      std::string().swap(self->writing_);
-      if (self->is_closed_) return;
-      if (error) return self->close();
-      if (!self->output_.empty()) return self->write();
-      if (self->is_ending_ && self->next_request_ == self->next_answer_) return self->close();
-      if (self->on_drained_) self->on_drained_();
-    });
+    asio::async_write(socket_, asio::buffer(writing_),
+                      [self = shared_from_this()](const asio::error_code& error, std::size_t) {
+                        self->is_writing_ = false;
+                        std::string().swap(self->writing_);
+                        if (self->is_closed_) return;
+                        if (error) return self->close();
+                        if (!self->output_.empty()) return self->write();
+                        if (self->is_ending_ && self->next_request_ == self->next_answer_)
+                          return self->close();
+                        if (self->on_drained_) self->on_drained_();
+                      });
   }
 
   Socket socket_;
@@ -193,8 +201,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const ControlServer::Handler& handler_;
   const std::function<void(Connection*)> on_end_;
   LineFramer framer_;
-  std::string output_;   // waits for its turn
-  std::string writing_;  // is being written
+  std::string output_;                             // waits for its turn
+  std::string writing_;                            // is being written
   std::map<std::uint64_t, std::string> finished_;  // answers that came before an earlier one's
   std::uint64_t next_request_ = 0;
   std::uint64_t next_answer_ = 0;
@@ -231,26 +239,31 @@ void ConnectionReply::on_drained(std::function<void()> callback) {
 class AsioControlServer : public ControlServer {
  public:
   AsioControlServer(asio::io_context& loop, std::string path, SocketPolicy policy, Handler handler)
-      : acceptor_(loop), retry_(loop), path_(std::move(path)), policy_(policy), handler_(std::move(handler)) {}
+      : acceptor_(loop),
+        retry_(loop),
+        path_(std::move(path)),
+        policy_(policy),
+        handler_(std::move(handler)) {}
 
   ~AsioControlServer() override {
     is_ending_ = true;
-    for (auto& [raw, connection] : std::exchange(connections_, {})) connection->close();
+    for (auto& [raw, connection] : std::exchange(connections_, {}))
+      connection->close();
     asio::error_code ignored;
     acceptor_.close(ignored);
     // Only while it is still this server's own: another agent may have taken the path over.
-    struct stat now {};
+    struct stat now{};
     if (::stat(path_.c_str(), &now) == 0 && now.st_ino == inode_) ::unlink(path_.c_str());
   }
 
   Result<void> open() {
     sockaddr_un address{};
     if (path_.size() >= sizeof address.sun_path) {
-      return fail("cannot listen on '" + path_ + "': a socket's path may be " + std::to_string(sizeof address.sun_path - 1) +
-                  " bytes long at most");
+      return fail("cannot listen on '" + path_ + "': a socket's path may be " +
+                  std::to_string(sizeof address.sun_path - 1) + " bytes long at most");
     }
     if (is_answering()) return fail("another agent listens on '" + path_ + "'", ErrorCode::busy);
-    struct stat existing {};
+    struct stat existing{};
     if (::lstat(path_.c_str(), &existing) == 0) {
       if (!S_ISSOCK(existing.st_mode)) return fail("cannot listen on '" + path_ + "': it is no socket");
       if (::unlink(path_.c_str()) != 0) return fail_with_errno("cannot replace '" + path_ + "'");
@@ -298,8 +311,8 @@ class AsioControlServer : public ControlServer {
       }
       if (connections_.size() < max_connections) {
         Peer peer = identify(socket.native_handle(), policy_);
-        auto connection = std::make_shared<Connection>(std::move(socket), peer, handler_,
-                                                       [this](Connection* ended) { connections_.erase(ended); });
+        auto connection = std::make_shared<Connection>(
+            std::move(socket), peer, handler_, [this](Connection* ended) { connections_.erase(ended); });
         connections_.emplace(connection.get(), connection);
         connection->start();
       }

@@ -63,12 +63,15 @@ Daemon::Daemon(Parts parts)
   if (!adopted.empty()) spdlog::info("found {} services of an earlier agent", adopted.size());
   initial_version_ = submitted_version_ = reconciler_->durable_version();
 
-  auto post_to_loop = [&loop = parts.loop](std::function<void()> function) { asio::post(loop, std::move(function)); };
+  auto post_to_loop = [&loop = parts.loop](std::function<void()> function) {
+    asio::post(loop, std::move(function));
+  };
   GitWorker::Options git_options{
       .repository = configuration_.repo,
       .branch = configuration_.branch,
       .state_dir = configuration_.state_dir,
-      .catalog = {.node = node_, .specifiers = machine_.specifiers, .skips_invalid = configuration_.skips_invalid}};
+      .catalog = {
+          .node = node_, .specifiers = machine_.specifiers, .skips_invalid = configuration_.skips_invalid}};
   git_ = std::make_unique<GitWorker>(
       std::move(git_options), post_to_loop, [this](Event event) { post(std::move(event)); },
       [this](std::string warning) { add_unavailable(std::move(warning)); });
@@ -131,7 +134,8 @@ void Daemon::turn() {
   // let the others have their say in between.
   do {
     std::vector<Event> events = std::exchange(pending_events_, {});
-    for (Command& command : reconciler_->step(events, read_clocks())) pending_commands_.push_back(std::move(command));
+    for (Command& command : reconciler_->step(events, read_clocks()))
+      pending_commands_.push_back(std::move(command));
     while (!pending_commands_.empty() && costly < costly_commands_per_turn) {
       Command command = std::move(pending_commands_.front());
       pending_commands_.pop_front();
@@ -208,14 +212,16 @@ void Daemon::forget(ServiceId service, const std::string& name) {
 void Daemon::announce(const Announce& announcement) {
   std::string commit = announcement.commit ? announcement.commit->abbreviated() : "";
   if (announcement.service.empty()) {
-    spdlog::info("{} {}{}{}", announcement.kind, commit, announcement.reason.empty() ? "" : ": ", announcement.reason);
+    spdlog::info("{} {}{}{}", announcement.kind, commit, announcement.reason.empty() ? "" : ": ",
+                 announcement.reason);
   } else if (announcement.kind == "state") {
     bool is_bad = announcement.to == "failed" || announcement.to == "backoff";
     spdlog::log(is_bad ? spdlog::level::warn : spdlog::level::info, "{}: {} -> {}{}{}", announcement.service,
-                announcement.from, announcement.to, announcement.reason.empty() ? "" : ": ", announcement.reason);
+                announcement.from, announcement.to, announcement.reason.empty() ? "" : ": ",
+                announcement.reason);
   } else {
-    spdlog::info("{}: {}{}{}", announcement.service, announcement.kind, announcement.reason.empty() ? "" : ": ",
-                 announcement.reason);
+    spdlog::info("{}: {}{}{}", announcement.service, announcement.kind,
+                 announcement.reason.empty() ? "" : ": ", announcement.reason);
   }
   events_.add({read_clocks().wall, announcement});
 }
@@ -281,23 +287,27 @@ void Daemon::arm_timer() {
 }
 
 void Daemon::wait_for_processes() {
-  wiring_->processes.async_wait(asio::posix::stream_descriptor::wait_read, [this](const asio::error_code& stopped) {
-    if (stopped) return;
-    for (Event& event : processes_.drain()) pending_events_.push_back(std::move(event));
-    // No detour through the loop's queue: a crashed service is running again before anything else is looked at.
-    if (!pending_events_.empty()) turn();
-    wait_for_processes();
-  });
+  wiring_->processes.async_wait(asio::posix::stream_descriptor::wait_read,
+                                [this](const asio::error_code& stopped) {
+                                  if (stopped) return;
+                                  for (Event& event : processes_.drain())
+                                    pending_events_.push_back(std::move(event));
+                                  // No detour through the loop's queue: a crashed service is running again before anything else is looked at.
+                                  if (!pending_events_.empty()) turn();
+                                  wait_for_processes();
+                                });
 }
 
 void Daemon::wait_for_store() {
-  wiring_->store.async_wait(asio::posix::stream_descriptor::wait_read, [this](const asio::error_code& stopped) {
-    if (stopped) return;
-    store_.acknowledge();
-    if (std::optional<Error> error = store_.last_error()) spdlog::error("{}", error->message);
-    release_answers();
-    wait_for_store();
-  });
+  wiring_->store.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this](const asio::error_code& stopped) {
+                              if (stopped) return;
+                              store_.acknowledge();
+                              if (std::optional<Error> error = store_.last_error())
+                                spdlog::error("{}", error->message);
+                              release_answers();
+                              wait_for_store();
+                            });
 }
 
 void Daemon::wait_for_logs() {
@@ -309,9 +319,10 @@ void Daemon::wait_for_logs() {
     wiring_->log_timer.cancel();
     wait_for_logs();
   };
-  wiring_->logs.async_wait(asio::posix::stream_descriptor::wait_read, [look](const asio::error_code& stopped) {
-    if (!stopped) look();
-  });
+  wiring_->logs.async_wait(asio::posix::stream_descriptor::wait_read,
+                           [look](const asio::error_code& stopped) {
+                             if (!stopped) look();
+                           });
   Instant next = rotator_.next_deadline();
   if (next == never) return;
   wiring_->log_timer.expires_after(std::max(next - read_clocks().instant, Duration::zero()));

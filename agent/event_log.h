@@ -24,7 +24,8 @@ class EventLog {
   using Follower = std::function<void(const LoggedEvent&)>;
 
   void add(LoggedEvent event) {
-    for (const auto& [id, follower] : followers_) follower(event);
+    for (const auto& [id, follower] : followers_)
+      follower(event);
     events_.push_back(std::move(event));
     if (events_.size() > limit) events_.pop_front();
   }

@@ -17,8 +17,14 @@ namespace gitproc {
 
 // The state of the git thread.
 struct GitWorker::Thread {
-  Thread(const Options& given, const Post& given_post, const OnEvent& given_on_event, const OnWarning& given_on_warning)
-      : options(given), post(given_post), on_event(given_on_event), on_warning(given_on_warning), branch(given.branch), exporter(given.state_dir) {}
+  Thread(const Options& given, const Post& given_post, const OnEvent& given_on_event,
+         const OnWarning& given_on_warning)
+      : options(given),
+        post(given_post),
+        on_event(given_on_event),
+        on_warning(given_on_warning),
+        branch(given.branch),
+        exporter(given.state_dir) {}
 
   // Opens what is not open yet; on an error `problem` says why.
   bool open() {
@@ -66,7 +72,8 @@ struct GitWorker::Thread {
         observed.tip = *tip;
       }
     }
-    bool is_news = !told || told->branch != observed.branch || told->tip != observed.tip || told->error != observed.error;
+    bool is_news = !told || told->branch != observed.branch || told->tip != observed.tip ||
+                   told->error != observed.error;
     if (!is_news) return;
     told = observed;
     emit(std::move(observed));
@@ -147,7 +154,8 @@ void GitWorker::run() {
     if (must_observe) {
       if (thread.loader && !thread.watcher) {
         Repository& repository = thread.loader->repository();
-        if (auto again = RefWatcher::open(repository.git_dir(), repository.common_dir())) thread.watcher.emplace(*std::move(again));
+        if (auto again = RefWatcher::open(repository.git_dir(), repository.common_dir()))
+          thread.watcher.emplace(*std::move(again));
       }
       thread.observe();
     }
@@ -184,7 +192,8 @@ void GitWorker::export_tree(const ObjectId& commit) {
     TreeExported outcome{commit, ""};
     if (!thread.open()) {
       outcome.error = thread.problem;
-    } else if (Result<void> exported = thread.exporter.export_commit(thread.loader->repository(), commit); !exported) {
+    } else if (Result<void> exported = thread.exporter.export_commit(thread.loader->repository(), commit);
+               !exported) {
       outcome.error = exported.error().message;
     }
     thread.emit(std::move(outcome));

@@ -32,7 +32,7 @@ class GitWorker {
   };
   // Runs a function on the loop's thread.
   using Post = std::function<void(std::function<void()>)>;
-  using OnEvent = std::function<void(Event)>;  // called on the loop's thread
+  using OnEvent = std::function<void(Event)>;          // called on the loop's thread
   using OnWarning = std::function<void(std::string)>;  // called on the loop's thread
   // A question; `repository` is null where it cannot be opened, and then `error` says why.
   using Job = std::function<void(Repository* repository, const std::string& error)>;

@@ -16,33 +16,37 @@ double seconds(Duration span) { return std::chrono::duration<double>(span).count
 
 }  // namespace
 
-Json commit_json(const std::optional<ObjectId>& commit) { return commit ? Json(commit->hex()) : Json(nullptr); }
+Json commit_json(const std::optional<ObjectId>& commit) {
+  return commit ? Json(commit->hex()) : Json(nullptr);
+}
 
 Json service_json(const ServiceView& service, const std::string& log, const std::string& cgroup) {
   using Kind = ExitStatus::Kind;
   bool has_code = service.exit && service.exit->kind == Kind::exited;
-  bool has_signal = service.exit && (service.exit->kind == Kind::killed || service.exit->kind == Kind::dumped);
-  return Json{{"name", service.name},
-              {"description", service.description},
-              {"state", to_string(service.state)},
-              {"result", to_string(service.result)},
-              {"pid", or_null(service.pid != 0, service.pid)},
-              {"exit_code", has_code ? Json(service.exit->value) : Json(nullptr)},
-              {"exit_signal", has_signal ? Json("SIG" + signal_name(service.exit->value)) : Json(nullptr)},
-              {"since", or_null(service.since != WallTime{}, to_rfc3339(service.since))},
-              {"restarts", service.restarts},
-              {"health", to_string(service.health)},
-              {"desired", service.is_desired_running ? "running" : "stopped"},
-              {"held", service.is_held},
-              {"commit", commit_json(service.commit)},
-              {"file", service.file},
-              {"memory_bytes", nullptr},
-              {"cpu_usec", nullptr},
-              {"tasks", nullptr},
-              {"log", log},
-              {"cgroup", cgroup},
-              {"reason", service.reason},
-              {"next_restart", service.next_restart ? Json(to_rfc3339(*service.next_restart)) : Json(nullptr)}};
+  bool has_signal =
+      service.exit && (service.exit->kind == Kind::killed || service.exit->kind == Kind::dumped);
+  return Json{
+      {"name", service.name},
+      {"description", service.description},
+      {"state", to_string(service.state)},
+      {"result", to_string(service.result)},
+      {"pid", or_null(service.pid != 0, service.pid)},
+      {"exit_code", has_code ? Json(service.exit->value) : Json(nullptr)},
+      {"exit_signal", has_signal ? Json("SIG" + signal_name(service.exit->value)) : Json(nullptr)},
+      {"since", or_null(service.since != WallTime{}, to_rfc3339(service.since))},
+      {"restarts", service.restarts},
+      {"health", to_string(service.health)},
+      {"desired", service.is_desired_running ? "running" : "stopped"},
+      {"held", service.is_held},
+      {"commit", commit_json(service.commit)},
+      {"file", service.file},
+      {"memory_bytes", nullptr},
+      {"cpu_usec", nullptr},
+      {"tasks", nullptr},
+      {"log", log},
+      {"cgroup", cgroup},
+      {"reason", service.reason},
+      {"next_restart", service.next_restart ? Json(to_rfc3339(*service.next_restart)) : Json(nullptr)}};
 }
 
 Json diagnostics_json(const Diagnostics& diagnostics) {
@@ -77,9 +81,12 @@ Json history_entry_json(const HistoryEntry& entry) {
 }
 
 Json event_json(const LoggedEvent& event) {
-  return Json{{"at", to_rfc3339(event.at)},      {"service", event.event.service},
-              {"kind", event.event.kind},        {"from", event.event.from},
-              {"to", event.event.to},            {"reason", event.event.reason},
+  return Json{{"at", to_rfc3339(event.at)},
+              {"service", event.event.service},
+              {"kind", event.event.kind},
+              {"from", event.event.from},
+              {"to", event.event.to},
+              {"reason", event.event.reason},
               {"commit", commit_json(event.event.commit)}};
 }
 

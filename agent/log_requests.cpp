@@ -21,8 +21,8 @@ struct ReadLogs {
 };
 
 // The last `count` lines (nullopt: all) of one service, at most `limit` bytes of text.
-Result<void> read_service(const LogDirectory& directory, const std::string& service, std::optional<unsigned> count,
-                          std::size_t limit, ReadLogs& into) {
+Result<void> read_service(const LogDirectory& directory, const std::string& service,
+                          std::optional<unsigned> count, std::size_t limit, ReadLogs& into) {
   Result<LogReader> reader = LogReader::open(directory, service);
   if (!reader) return std::unexpected(reader.error());
   if (count) {
@@ -43,7 +43,8 @@ Result<void> read_service(const LogDirectory& directory, const std::string& serv
   }
   if (text.empty()) return {};
   if (text.back() == '\n') text.pop_back();
-  for (std::string_view line : split(text, '\n')) into.lines.push_back({{"service", service}, {"line", line}});
+  for (std::string_view line : split(text, '\n'))
+    into.lines.push_back({{"service", service}, {"line", line}});
   return {};
 }
 
@@ -56,7 +57,8 @@ struct LogRequests::Reading {
 // One `logs -f`. Lives as long as its connection.
 class LogRequests::Stream : public std::enable_shared_from_this<Stream> {
  public:
-  Stream(asio::io_context& loop, LogFollower follower, std::vector<std::string> services, std::shared_ptr<Reply> reply)
+  Stream(asio::io_context& loop, LogFollower follower, std::vector<std::string> services,
+         std::shared_ptr<Reply> reply)
       : follower_(std::move(follower)),
         services_(std::move(services)),
         reply_(std::move(reply)),
@@ -94,7 +96,8 @@ class LogRequests::Stream : public std::enable_shared_from_this<Stream> {
       reply_->error(arrived.error());
       return stop();
     }
-    for (const FollowedLines& lines : *arrived) send(lines);
+    for (const FollowedLines& lines : *arrived)
+      send(lines);
     if (reply_->pending_bytes() > stream_pause_bytes) {
       is_paused_ = true;
       return;
@@ -134,7 +137,8 @@ class LogRequests::Stream : public std::enable_shared_from_this<Stream> {
   bool is_stopped_ = false;
 };
 
-LogRequests::LogRequests(asio::io_context& loop, std::string log_dir) : loop_(loop), log_dir_(std::move(log_dir)) {}
+LogRequests::LogRequests(asio::io_context& loop, std::string log_dir)
+    : loop_(loop), log_dir_(std::move(log_dir)) {}
 LogRequests::~LogRequests() = default;
 
 void LogRequests::serve(const Request& request, std::shared_ptr<Reply> reply) {
@@ -143,22 +147,23 @@ void LogRequests::serve(const Request& request, std::shared_ptr<Reply> reply) {
 
 void LogRequests::read(const Request& request, std::shared_ptr<Reply> reply) {
   if (!reading_) reading_ = std::make_unique<Reading>();
-  asio::post(reading_->pool, [loop = &loop_, log_dir = log_dir_, request, reply = std::move(reply)]() mutable {
-    auto logs = std::make_shared<ReadLogs>();
-    Result<void> outcome;
-    Result<LogDirectory> directory = LogDirectory::open(log_dir);
-    if (!directory) outcome = std::unexpected(directory.error());
-    std::size_t limit = max_logs_bytes / request.services.size();
-    for (const std::string& service : request.services) {
-      if (outcome) outcome = read_service(*directory, service, request.args.lines, limit, *logs);
-    }
-    asio::post(*loop, [logs, outcome, reply = std::move(reply)] {
-      if (!outcome) return reply->error(outcome.error());
-      Json data = {{"lines", std::move(logs->lines)}};
-      if (logs->is_truncated) data["truncated"] = true;
-      reply->success(data);
-    });
-  });
+  asio::post(reading_->pool,
+             [loop = &loop_, log_dir = log_dir_, request, reply = std::move(reply)]() mutable {
+               auto logs = std::make_shared<ReadLogs>();
+               Result<void> outcome;
+               Result<LogDirectory> directory = LogDirectory::open(log_dir);
+               if (!directory) outcome = std::unexpected(directory.error());
+               std::size_t limit = max_logs_bytes / request.services.size();
+               for (const std::string& service : request.services) {
+                 if (outcome) outcome = read_service(*directory, service, request.args.lines, limit, *logs);
+               }
+               asio::post(*loop, [logs, outcome, reply = std::move(reply)] {
+                 if (!outcome) return reply->error(outcome.error());
+                 Json data = {{"lines", std::move(logs->lines)}};
+                 if (logs->is_truncated) data["truncated"] = true;
+                 reply->success(data);
+               });
+             });
 }
 
 void LogRequests::follow(const Request& request, std::shared_ptr<Reply> reply) {

@@ -30,7 +30,8 @@ std::map<std::string, std::string, std::less<>> os_release() {
     std::size_t equals = line.find('=');
     if (equals == std::string_view::npos || line.starts_with('#')) continue;
     std::string_view value = trim(line.substr(equals + 1));
-    bool is_quoted = value.size() >= 2 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front();
+    bool is_quoted =
+        value.size() >= 2 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front();
     if (is_quoted) value = value.substr(1, value.size() - 2);
     values.insert_or_assign(std::string(line.substr(0, equals)), std::string(value));
   }

@@ -40,7 +40,10 @@ Error no_service(const std::string& name) { return Error{"no service '" + name +
 }  // namespace
 
 Requests::Requests(asio::io_context& loop, Daemon& daemon, ReadConfiguration read_configuration)
-    : loop_(loop), daemon_(daemon), read_configuration_(std::move(read_configuration)), logs_(loop, daemon.configuration().log_dir) {}
+    : loop_(loop),
+      daemon_(daemon),
+      read_configuration_(std::move(read_configuration)),
+      logs_(loop, daemon.configuration().log_dir) {}
 
 void Requests::serve(const Peer& peer, Request request, std::shared_ptr<Reply> reply) {
   switch (request.command) {
@@ -83,7 +86,8 @@ Json Requests::node_json() {
   Json failed = Json::array(), held = Json::array(), subjects = Json::object();
   if (node.sync == SyncState::degraded || node.failed != 0 || node.transient != 0) {
     for (const ServiceView& view : reconciler.services()) {
-      bool is_bad = view.state == ServiceState::failed || view.state == ServiceState::backoff || view.health == HealthState::unhealthy;
+      bool is_bad = view.state == ServiceState::failed || view.state == ServiceState::backoff ||
+                    view.health == HealthState::unhealthy;
       if (is_bad && failed.size() < named_services) failed.push_back(service_view_json(view));
     }
   }
@@ -91,7 +95,8 @@ Json Requests::node_json() {
     if (held.size() < named_services) held.push_back(name);
   }
   std::optional<ObjectId> pinned = durable.pin ? std::optional(durable.pin->commit) : std::nullopt;
-  for (const std::optional<ObjectId>& commit : {node.branch_commit, node.desired_commit, node.applied_commit, pinned}) {
+  for (const std::optional<ObjectId>& commit :
+       {node.branch_commit, node.desired_commit, node.applied_commit, pinned}) {
     auto known = std::find_if(durable.history.rbegin(), durable.history.rend(),
                               [&](const HistoryEntry& entry) { return entry.commit == commit; });
     if (known != durable.history.rend()) subjects[commit->hex()] = known->subject;
@@ -101,8 +106,10 @@ Json Requests::node_json() {
   if (!store_problem.empty()) error += (error.empty() ? "" : "; ") + store_problem;
   Json override_json = nullptr;
   if (durable.branch_override) {
-    override_json = {{"branch", durable.branch_override->branch},
-                     {"until", durable.branch_override->until ? Json(to_rfc3339(*durable.branch_override->until)) : Json(nullptr)}};
+    override_json = {
+        {"branch", durable.branch_override->branch},
+        {"until",
+         durable.branch_override->until ? Json(to_rfc3339(*durable.branch_override->until)) : Json(nullptr)}};
   }
   return Json{{"node", daemon_.node().name},
               {"branch", node.branch},
@@ -147,7 +154,8 @@ void Requests::status(const Request& request, const std::shared_ptr<Reply>& repl
 
 void Requests::list(const std::shared_ptr<Reply>& reply) {
   Json services = Json::array();
-  for (const ServiceView& view : daemon_.reconciler().services()) services.push_back(service_view_json(view));
+  for (const ServiceView& view : daemon_.reconciler().services())
+    services.push_back(service_view_json(view));
   reply->success({{"services", std::move(services)}});
 }
 
@@ -177,15 +185,18 @@ void Requests::events(const Request& request, std::shared_ptr<Reply> reply) {
   std::vector<LoggedEvent> last = daemon_.events().last(count, service);
   if (!request.args.follow) {
     Json list = Json::array();
-    for (const LoggedEvent& event : last) list.push_back(event_json(event));
+    for (const LoggedEvent& event : last)
+      list.push_back(event_json(event));
     return reply->success({{"events", std::move(list)}});
   }
-  for (const LoggedEvent& event : last) reply->stream(event_json(event));
+  for (const LoggedEvent& event : last)
+    reply->stream(event_json(event));
   std::uint64_t follower = daemon_.events().follow([service, reply](const LoggedEvent& event) {
     if (service.empty() || event.event.service == service) reply->stream(event_json(event));
   });
   // Not at once: the connection may end while an event is being handed out.
-  reply->on_closed([this, follower] { asio::post(loop_, [this, follower] { daemon_.events().unfollow(follower); }); });
+  reply->on_closed(
+      [this, follower] { asio::post(loop_, [this, follower] { daemon_.events().unfollow(follower); }); });
 }
 
 void Requests::version(const std::shared_ptr<Reply>& reply) {
@@ -196,7 +207,8 @@ void Requests::version(const std::shared_ptr<Reply>& reply) {
 
 void Requests::change_service(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
   if (request.services.size() != 1) {
-    return reply->error(Error{std::string(to_string(request.command)) + " needs one service", ErrorCode::invalid});
+    return reply->error(
+        Error{std::string(to_string(request.command)) + " needs one service", ErrorCode::invalid});
   }
   ServiceVerb verb = request.command == RequestCommand::start     ? ServiceVerb::start
                      : request.command == RequestCommand::stop    ? ServiceVerb::stop
@@ -225,15 +237,16 @@ Json Requests::rollout_json(const std::string& message) {
 }
 
 template <typename Value>
-void Requests::ask_git(const std::shared_ptr<Reply>& reply, std::function<Result<Value>(Repository&)> question,
-                       std::function<void(Value)> then) {
-  bool is_queued = daemon_.git().ask([loop = &loop_, reply, question = std::move(question), then = std::move(then)](
-                                         Repository* repository, const std::string& problem) {
-    Result<Value> answer = repository != nullptr ? question(*repository) : fail(problem);
-    asio::post(*loop, [answer = std::move(answer), reply, then]() mutable {
-      answer ? then(*std::move(answer)) : reply->error(answer.error());
-    });
-  });
+void Requests::ask_git(const std::shared_ptr<Reply>& reply,
+                       std::function<Result<Value>(Repository&)> question, std::function<void(Value)> then) {
+  bool is_queued =
+      daemon_.git().ask([loop = &loop_, reply, question = std::move(question), then = std::move(then)](
+                            Repository* repository, const std::string& problem) {
+        Result<Value> answer = repository != nullptr ? question(*repository) : fail(problem);
+        asio::post(*loop, [answer = std::move(answer), reply, then]() mutable {
+          answer ? then(*std::move(answer)) : reply->error(answer.error());
+        });
+      });
   if (!is_queued) reply->error(Error{"too much is asked of the repository at once", ErrorCode::busy});
 }
 
@@ -262,7 +275,10 @@ void Requests::rollback(const Peer& peer, const Request& request, std::shared_pt
   if (!request.args.commit) return proceed(std::nullopt);
   std::string branch = daemon_.reconciler().node().branch;
   ask_git<ObjectId>(
-      reply, [revision = *request.args.commit, branch](Repository& repository) { return repository.resolve(revision, branch); },
+      reply,
+      [revision = *request.args.commit, branch](Repository& repository) {
+        return repository.resolve(revision, branch);
+      },
       [proceed](ObjectId commit) { proceed(commit); });
 }
 
@@ -277,7 +293,8 @@ void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> repl
                                   .until = until});
       RequestId id = daemon_.expect([this, branch, reply](const Answer&) {
         NodeView node = daemon_.reconciler().node();
-        reply->success({{"branch", node.branch}, {"commit", commit_json(node.branch_commit)}, {"configured", !branch}});
+        reply->success(
+            {{"branch", node.branch}, {"commit", commit_json(node.branch_commit)}, {"configured", !branch}});
       });
       daemon_.post(RequestNoticed{id});
     });
@@ -298,7 +315,8 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
   NodeIdentity identity = daemon_.node();
   if (request.args.node) identity = {.name = *request.args.node, .labels = {}};
   if (!request.args.labels.empty()) identity.labels = request.args.labels;
-  Catalog::Options options{.node = std::move(identity), .specifiers = daemon_.machine().specifiers, .skips_invalid = false};
+  Catalog::Options options{
+      .node = std::move(identity), .specifiers = daemon_.machine().specifiers, .skips_invalid = false};
   std::string branch = node.branch;
   std::optional<ObjectId> applied = node.applied_commit;
   std::string to = request.args.commit.value_or("HEAD");
@@ -311,7 +329,8 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
           auto snapshot = load_snapshot(repository, commit, options);
           if (snapshot) return *std::move(snapshot);
           if (snapshot.error().unreadable) return std::unexpected(*snapshot.error().unreadable);
-          std::string first = snapshot.error().errors.empty() ? "it is invalid" : to_string(snapshot.error().errors.front());
+          std::string first =
+              snapshot.error().errors.empty() ? "it is invalid" : to_string(snapshot.error().errors.front());
           return fail("commit " + commit.abbreviated() + " cannot be applied: " + first);
         };
         Result<ObjectId> target = repository.resolve(to, branch);
@@ -332,14 +351,12 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
         }
         Json actions = Json::array();
         for (const Action& action : make_plan(before_it.units, after_it->units).actions) {
-          actions.push_back({{"verb", to_string(action.verb)}, {"service", action.unit}, {"reason", action.reason}});
+          actions.push_back(
+              {{"verb", to_string(action.verb)}, {"service", action.unit}, {"reason", action.reason}});
         }
-        return Json{{"from", commit_json(base)},
-                    {"to", target->hex()},
-                    {"node", options.node.name},
-                    {"actions", actions},
-                    {"guard", nullptr},
-                    {"warnings", diagnostics_json(after_it->warnings)}};
+        return Json{{"from", commit_json(base)}, {"to", target->hex()},
+                    {"node", options.node.name}, {"actions", actions},
+                    {"guard", nullptr},          {"warnings", diagnostics_json(after_it->warnings)}};
       },
       [reply](Json data) { reply->success(data); });
 }
@@ -359,26 +376,31 @@ void Requests::why(const Request& request, std::shared_ptr<Reply> reply) {
                       {"message", "stopped by " + hold->second.by + ", until gitproc start " + name},
                       {"at", to_rfc3339(hold->second.at)}});
   }
-  if (view->state == ServiceState::waiting) causes.push_back({{"kind", "dependency"}, {"message", view->reason}});
-  if (view->health == HealthState::unhealthy) causes.push_back({{"kind", "health"}, {"message", "its health check fails"}});
-  if (view->exit) causes.push_back({{"kind", "exit"}, {"message", "its main process " + to_string(*view->exit)}});
+  if (view->state == ServiceState::waiting)
+    causes.push_back({{"kind", "dependency"}, {"message", view->reason}});
+  if (view->health == HealthState::unhealthy)
+    causes.push_back({{"kind", "health"}, {"message", "its health check fails"}});
+  if (view->exit)
+    causes.push_back({{"kind", "exit"}, {"message", "its main process " + to_string(*view->exit)}});
   std::vector<LoggedEvent> last = daemon_.events().last(why_events, name);
   for (auto event = last.rbegin(); event != last.rend(); ++event) {
-    std::string change = event->event.kind == "state" ? event->event.from + " -> " + event->event.to : event->event.kind;
+    std::string change =
+        event->event.kind == "state" ? event->event.from + " -> " + event->event.to : event->event.kind;
     if (!event->event.reason.empty()) change += ": " + event->event.reason;
     causes.push_back({{"kind", event->event.kind == "state" ? "start" : event->event.kind},
                       {"message", change},
                       {"at", to_rfc3339(event->at)}});
   }
 
-  Json data = {{"service", name}, {"state", to_string(view->state)}, {"reason", view->reason}, {"causes", causes}};
+  Json data = {
+      {"service", name}, {"state", to_string(view->state)}, {"reason", view->reason}, {"causes", causes}};
   std::optional<ObjectId> applied = daemon_.reconciler().node().desired_commit;
   if (!view->unit || !applied) return reply->success(data);
   std::vector<std::string> paths;
-  for (const UnitSource& source : view->unit->sources) paths.push_back(source.path);
+  for (const UnitSource& source : view->unit->sources)
+    paths.push_back(source.path);
   ask_git<std::vector<CommitInfo>>(
-      reply,
-      [paths, applied](Repository& repository) { return repository.path_history(paths, *applied, 1); },
+      reply, [paths, applied](Repository& repository) { return repository.path_history(paths, *applied, 1); },
       [reply, data, file = view->file](std::vector<CommitInfo> commits) mutable {
         for (const CommitInfo& commit : commits) {
           data["causes"].push_back({{"kind", "commit"},
@@ -406,7 +428,8 @@ Result<Json> Requests::reload_configuration() {
   current.log_level = read->log_level;
   current.on_exit = read->on_exit;
   spdlog::set_level(spdlog::level::from_str(current.log_level));
-  spdlog::info("configuration read again: {} taken over, {} need a restart of the agent", changed.dump(), needs_restart.dump());
+  spdlog::info("configuration read again: {} taken over, {} need a restart of the agent", changed.dump(),
+               needs_restart.dump());
   return Json{{"changed", changed}, {"needs_restart", needs_restart}};
 }
 

@@ -39,7 +39,8 @@ std::string unknown_command(const CLI::App& app, const std::vector<std::string>&
   auto word = std::ranges::find_if(arguments, [](const std::string& a) { return !a.starts_with('-'); });
   if (word == arguments.end()) return "";
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
   if (std::ranges::find(names, *word) != names.end()) return "";
   std::string text = "unknown command '" + for_terminal(*word) + "'";
   std::string_view meant = closest(*word, std::vector<std::string_view>(names.begin(), names.end()));
@@ -61,7 +62,8 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::v
 int run_command_line(const std::vector<std::string>& arguments, Session& session) {
   CLI::App app("Runs services as a git repository says.", "gitproc");
   app.require_subcommand(1);
-  app.add_option("--socket", session.socket, "The agent's control socket (or $GITPROC_SOCKET)")->type_name("PATH");
+  app.add_option("--socket", session.socket, "The agent's control socket (or $GITPROC_SOCKET)")
+      ->type_name("PATH");
   add_commands(app, session);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));

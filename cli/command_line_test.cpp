@@ -32,7 +32,8 @@ class FakeAgent {
     address.sun_family = AF_UNIX;
     path().copy(address.sun_path, sizeof address.sun_path - 1);
     listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(listener_, 8) != 0) {
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener_, 8) != 0) {
       std::abort();
     }
     thread_ = std::thread([this] { serve(); });
@@ -49,7 +50,8 @@ class FakeAgent {
 
  private:
   void serve() {
-    for (int fd = ::accept(listener_, nullptr, nullptr); fd >= 0; fd = ::accept(listener_, nullptr, nullptr)) {
+    for (int fd = ::accept(listener_, nullptr, nullptr); fd >= 0;
+         fd = ::accept(listener_, nullptr, nullptr)) {
       LineFramer framer;
       bool is_open = true;
       while (is_open) {
@@ -60,7 +62,8 @@ class FakeAgent {
         while (auto line = framer.next()) {
           auto request = parse_request(*line);
           std::string answer = request ? answers_(*request) : error_response({}, request.error().error);
-          is_open = ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) > 0 && !(request && request->args.follow);
+          is_open = ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) > 0 &&
+                    !(request && request->args.follow);
         }
       }
       ::close(fd);
@@ -82,10 +85,13 @@ struct Outcome {
 };
 
 std::ostream& operator<<(std::ostream& stream, const Outcome& outcome) {
-  return stream << "exit code " << outcome.exit_code << "\n--- out\n" << outcome.out << "--- err\n" << outcome.err;
+  return stream << "exit code " << outcome.exit_code << "\n--- out\n"
+                << outcome.out << "--- err\n"
+                << outcome.err;
 }
 
-Outcome run(std::vector<std::string> arguments, const std::string& socket = "/nonexistent/s", bool is_terminal = false) {
+Outcome run(std::vector<std::string> arguments, const std::string& socket = "/nonexistent/s",
+            bool is_terminal = false) {
   std::ostringstream out, err;
   Session session{.out = Output(out, is_terminal, false),
                   .err = Output(err, false, false),
@@ -97,9 +103,15 @@ Outcome run(std::vector<std::string> arguments, const std::string& socket = "/no
 }
 
 Json service(const std::string& name, const std::string& state) {
-  return {{"name", name},          {"state", state},  {"result", state == "failed" ? "exit-code" : "success"},
-          {"pid", nullptr},        {"restarts", 0},   {"health", "none"},
-          {"description", "A " + name}, {"since", "2026-11-22T11:57:00Z"}, {"reason", "it " + state}};
+  return {{"name", name},
+          {"state", state},
+          {"result", state == "failed" ? "exit-code" : "success"},
+          {"pid", nullptr},
+          {"restarts", 0},
+          {"health", "none"},
+          {"description", "A " + name},
+          {"since", "2026-11-22T11:57:00Z"},
+          {"reason", "it " + state}};
 }
 
 Answers always(const Json& data) {
@@ -109,7 +121,8 @@ Answers always(const Json& data) {
 }  // namespace
 
 TEST_CASE("mistakes of usage end with 2 and a hint") {
-  CHECK(run({"stauts"}) == Outcome{2, "", "gitproc: unknown command 'stauts'; did you mean 'status'?\nTry 'gitproc --help'.\n"});
+  CHECK(run({"stauts"}) ==
+        Outcome{2, "", "gitproc: unknown command 'stauts'; did you mean 'status'?\nTry 'gitproc --help'.\n"});
   CHECK(run({"start"}).exit_code == 2);
   CHECK(run({"start"}).err.ends_with("Try 'gitproc start --help'.\n"));
   CHECK(run({"logs", "web", "-n", "-1"}).exit_code == 2);
@@ -124,8 +137,10 @@ TEST_CASE("mistakes of usage end with 2 and a hint") {
 TEST_CASE("help is no mistake, for each command") {
   Outcome whole = run({"--help"});
   CHECK(whole.exit_code == 0);
-  for (const char* command : {"agent", "status", "list", "start", "stop", "restart", "reload", "logs", "sync", "rollback", "init",
-                              "switch", "plan", "why", "history", "events", "verify", "version", "completion", "agent-reload"}) {
+  for (const char* command :
+       {"agent",   "status", "list",     "start",   "stop",       "restart",     "reload",
+        "logs",    "sync",   "rollback", "init",    "switch",     "plan",        "why",
+        "history", "events", "verify",   "version", "completion", "agent-reload"}) {
     INFO(command);
     CHECK(whole.out.find(std::string("  ") + command) != std::string::npos);
     Outcome help = run({command, "--help"});
@@ -136,11 +151,14 @@ TEST_CASE("help is no mistake, for each command") {
 
 TEST_CASE("an agent that cannot be reached is 5") {
   CHECK(run({"list"}) ==
-        Outcome{5, "", "gitproc: cannot reach the agent at '/nonexistent/s': no such socket; is it running?\n"});
+        Outcome{5, "",
+                "gitproc: cannot reach the agent at '/nonexistent/s': no such socket; is it running?\n"});
 }
 
 TEST_CASE("the agent's refusals have their exit codes") {
-  auto refuse = [](Error error) { return [error](const Request& request) { return error_response(request.id, error); }; };
+  auto refuse = [](Error error) {
+    return [error](const Request& request) { return error_response(request.id, error); };
+  };
   FakeAgent denying(refuse({"not for you", ErrorCode::denied}));
   CHECK(run({"start", "web"}, denying.path()) == Outcome{6, "", "gitproc: not for you\n"});
   CHECK(run({"list"}, denying.path()).exit_code == 6);
@@ -156,12 +174,18 @@ TEST_CASE("the agent's refusals have their exit codes") {
 }
 
 TEST_CASE("status of a service tells by its exit code whether it is active") {
-  for (const auto& [state, exit_code] : std::map<std::string, int>{
-           {"running", 0}, {"reloading", 0}, {"completed", 0}, {"failed", 3}, {"stopped", 3}, {"starting", 3}, {"backoff", 3}}) {
+  for (const auto& [state, exit_code] : std::map<std::string, int>{{"running", 0},
+                                                                   {"reloading", 0},
+                                                                   {"completed", 0},
+                                                                   {"failed", 3},
+                                                                   {"stopped", 3},
+                                                                   {"starting", 3},
+                                                                   {"backoff", 3}}) {
     INFO(state);
     FakeAgent agent(always(service("web", state)));
     CHECK(run({"status", "web"}, agent.path()).exit_code == exit_code);
-    CHECK(run({"status", "web", "--json"}, agent.path()) == Outcome{exit_code, dump_json(service("web", state)) + "\n", ""});
+    CHECK(run({"status", "web", "--json"}, agent.path()) ==
+          Outcome{exit_code, dump_json(service("web", state)) + "\n", ""});
   }
 }
 
@@ -178,20 +202,26 @@ TEST_CASE("list is a table on a terminal and fields elsewhere") {
 }
 
 TEST_CASE("status of the node names what an operator must know") {
-  Json status = {{"node", "n1"},
-                 {"branch", "main"},
-                 {"branch_commit", std::string(40, 'b')},
-                 {"desired_commit", std::string(40, 'a')},
-                 {"applied_commit", std::string(40, 'a')},
-                 {"subjects", {{std::string(40, 'a'), "Add \033web"}}},
-                 {"pinned", {{"commit", std::string(40, 'a')}, {"by", "uid 0"}, {"at", "2026-11-22T11:00:00Z"}, {"reason", "too hot"}}},
-                 {"behind", 3},
-                 {"sync", "rejected"},
-                 {"error", "the tip is invalid"},
-                 {"warnings", {{{"file", "web.service"}, {"line", 4}, {"severity", "error"}, {"message", "bad value"}}}},
-                 {"services", {{"total", 2}, {"running", 1}, {"failed", 1}}},
-                 {"failed_services", {service("db", "failed")}},
-                 {"agent", {{"pid", 7}, {"version", "0.1.0"}, {"since", "2026-11-22T10:00:00Z"}, {"rss_bytes", 5 << 20}}}};
+  Json status = {
+      {"node", "n1"},
+      {"branch", "main"},
+      {"branch_commit", std::string(40, 'b')},
+      {"desired_commit", std::string(40, 'a')},
+      {"applied_commit", std::string(40, 'a')},
+      {"subjects", {{std::string(40, 'a'), "Add \033web"}}},
+      {"pinned",
+       {{"commit", std::string(40, 'a')},
+        {"by", "uid 0"},
+        {"at", "2026-11-22T11:00:00Z"},
+        {"reason", "too hot"}}},
+      {"behind", 3},
+      {"sync", "rejected"},
+      {"error", "the tip is invalid"},
+      {"warnings", {{{"file", "web.service"}, {"line", 4}, {"severity", "error"}, {"message", "bad value"}}}},
+      {"services", {{"total", 2}, {"running", 1}, {"failed", 1}}},
+      {"failed_services", {service("db", "failed")}},
+      {"agent",
+       {{"pid", 7}, {"version", "0.1.0"}, {"since", "2026-11-22T10:00:00Z"}, {"rss_bytes", 5 << 20}}}};
   FakeAgent agent(always(status));
   CHECK(run({"status"}, agent.path(), true) ==
         Outcome{0,
@@ -209,7 +239,8 @@ TEST_CASE("status of the node names what an operator must know") {
 }
 
 TEST_CASE("an answer of unexpected types is shown as far as it goes") {
-  FakeAgent agent(always({{"node", 1}, {"services", "many"}, {"warnings", {1, "x"}}, {"pinned", {}}, {"agent", nullptr}}));
+  FakeAgent agent(always(
+      {{"node", 1}, {"services", "many"}, {"warnings", {1, "x"}}, {"pinned", {}}, {"agent", nullptr}}));
   CHECK(run({"status"}, agent.path()).exit_code == 0);
   CHECK(run({"list"}, agent.path()).exit_code == 0);
   CHECK(run({"history"}, agent.path()).exit_code == 0);
@@ -217,24 +248,31 @@ TEST_CASE("an answer of unexpected types is shown as far as it goes") {
 
 TEST_CASE("start prints the process, and one that fails does not hide the others") {
   FakeAgent agent([](const Request& request) {
-    if (request.services.front() == "bad") return error_response(request.id, {"cannot start bad", ErrorCode::failed});
-    return success_response(request.id, {{"service", request.services.front()}, {"state", "running"}, {"pid", 42}});
+    if (request.services.front() == "bad")
+      return error_response(request.id, {"cannot start bad", ErrorCode::failed});
+    return success_response(request.id,
+                            {{"service", request.services.front()}, {"state", "running"}, {"pid", 42}});
   });
-  CHECK(run({"start", "bad", "web.service"}, agent.path()) == Outcome{1, "web: running, PID 42\n", "gitproc: cannot start bad\n"});
-  CHECK(Json::parse(run({"start", "web", "--json"}, agent.path()).out) == Json{{"service", "web"}, {"state", "running"}, {"pid", 42}});
+  CHECK(run({"start", "bad", "web.service"}, agent.path()) ==
+        Outcome{1, "web: running, PID 42\n", "gitproc: cannot start bad\n"});
+  CHECK(Json::parse(run({"start", "web", "--json"}, agent.path()).out) ==
+        Json{{"service", "web"}, {"state", "running"}, {"pid", 42}});
   CHECK(Json::parse(run({"start", "a", "b", "--json"}, agent.path()).out).size() == 2);
 }
 
 TEST_CASE("logs of several services are headed blocks; followed, each line is prefixed") {
   FakeAgent agent([](const Request& request) {
     if (!request.args.follow) {
-      return success_response({}, {{"lines", {{{"service", "a"}, {"line", "one"}}, {{"service", "web"}, {"line", "t\033wo"}}}}});
+      return success_response(
+          {}, {{"lines", {{{"service", "a"}, {"line", "one"}}, {{"service", "web"}, {"line", "t\033wo"}}}}});
     }
     return success_response({}, {{"service", "a"}, {"line", "half"}, {"partial", true}}) +
-           success_response({}, {{"service", "a"}, {"line", " whole"}}) + success_response({}, {{"service", "web"}, {"line", "two"}});
+           success_response({}, {{"service", "a"}, {"line", " whole"}}) +
+           success_response({}, {{"service", "web"}, {"line", "two"}});
   });
   CHECK(run({"logs", "a"}, agent.path()).out == "one\n");
-  CHECK(run({"logs", "a", "web.service"}, agent.path(), true).out == "==> a <==\none\n\n==> web <==\nt\\x1bwo\n");
+  CHECK(run({"logs", "a", "web.service"}, agent.path(), true).out ==
+        "==> a <==\none\n\n==> web <==\nt\\x1bwo\n");
   CHECK(run({"logs", "-f", "a", "web"}, agent.path()) ==
         Outcome{5, "a   | half whole\nweb | two\n", "gitproc: the agent closed the connection\n"});
 }
@@ -243,36 +281,54 @@ TEST_CASE("sync and rollback ask for what was said, and a bad end is a failure")
   Request asked;
   FakeAgent agent([&](const Request& request) {
     asked = request;
-    return success_response({}, {{"commit", std::string(40, 'c')}, {"sync", "degraded"}, {"message", "db failed"}});
+    return success_response(
+        {}, {{"commit", std::string(40, 'c')}, {"sync", "degraded"}, {"message", "db failed"}});
   });
-  CHECK(run({"sync", "--no-wait", "--retry"}, agent.path()) == Outcome{0, "degraded at cccccccccccc: db failed\n", ""});
+  CHECK(run({"sync", "--no-wait", "--retry"}, agent.path()) ==
+        Outcome{0, "degraded at cccccccccccc: db failed\n", ""});
   CHECK(asked == Request{.command = RequestCommand::sync, .args = {.wait = false, .retry = true}});
   CHECK(run({"rollback", "HEAD~1", "--reason", "hot", "--until", "2h"}, agent.path()).exit_code == 1);
-  CHECK(asked == Request{.command = RequestCommand::rollback,
-                         .args = {.commit = "HEAD~1", .reason = "hot", .until = parse_rfc3339("2026-11-22T14:00:00Z")}});
+  CHECK(
+      asked ==
+      Request{.command = RequestCommand::rollback,
+              .args = {.commit = "HEAD~1", .reason = "hot", .until = parse_rfc3339("2026-11-22T14:00:00Z")}});
 }
 
 TEST_CASE("a plan without changes is 0, with changes 2, with an error 1") {
   Json actions = Json::array();
   FakeAgent agent([&](const Request& request) {
     if (request.args.commit) return error_response({}, {"unknown revision", ErrorCode::not_found});
-    return success_response({}, {{"from", nullptr}, {"to", std::string(40, 'd')}, {"node", "n1"}, {"actions", actions}});
+    return success_response(
+        {}, {{"from", nullptr}, {"to", std::string(40, 'd')}, {"node", "n1"}, {"actions", actions}});
   });
   CHECK(run({"plan"}, agent.path()) == Outcome{0, "nothing -> dddddddddddd on n1\nno changes\n", ""});
-  actions = {{{"verb", "restart"}, {"service", "web"}, {"reason", "ExecStart changed"}}, {{"verb", "start"}, {"service", "a"}, {"reason", "new"}}};
-  CHECK(run({"plan"}, agent.path()) ==
-        Outcome{2, "nothing -> dddddddddddd on n1\n  restart web  ExecStart changed\n  start   a    new\n2 changes\n", ""});
+  actions = {{{"verb", "restart"}, {"service", "web"}, {"reason", "ExecStart changed"}},
+             {{"verb", "start"}, {"service", "a"}, {"reason", "new"}}};
+  CHECK(
+      run({"plan"}, agent.path()) ==
+      Outcome{
+          2,
+          "nothing -> dddddddddddd on n1\n  restart web  ExecStart changed\n  start   a    new\n2 changes\n",
+          ""});
   CHECK(run({"plan", "v9"}, agent.path()).exit_code == 1);
 }
 
 TEST_CASE("the agent is run with its arguments, the socket also from the environment's option") {
   std::optional<AgentArguments> given;
   std::ostringstream out;
-  Session session{.out = Output(out, false, false), .err = Output(out, false, false), .now = {},
-                  .run_agent = [&](const AgentArguments& arguments) { given = arguments; return 1; }};
-  int exit_code = run_command_line({"agent", "--repo", "/r", "--label", "a=b", "--label", "c=d", "--set", "http.listen=x", "--socket", "/s"}, session);
+  Session session{.out = Output(out, false, false),
+                  .err = Output(out, false, false),
+                  .now = {},
+                  .run_agent = [&](const AgentArguments& arguments) {
+                    given = arguments;
+                    return 1;
+                  }};
+  int exit_code = run_command_line({"agent", "--repo", "/r", "--label", "a=b", "--label", "c=d", "--set",
+                                    "http.listen=x", "--socket", "/s"},
+                                   session);
   CHECK(exit_code == 1);
-  CHECK(given == AgentArguments{.repo = "/r", .socket = "/s", .labels = {"a=b", "c=d"}, .sets = {"http.listen=x"}});
+  CHECK(given ==
+        AgentArguments{.repo = "/r", .socket = "/s", .labels = {"a=b", "c=d"}, .sets = {"http.listen=x"}});
 }
 
 TEST_CASE("the completion scripts know every command and are valid for the shells that are here") {
@@ -293,10 +349,12 @@ TEST_CASE("the completion scripts know every command and are valid for the shell
 TEST_CASE("bash completes commands, options and service names") {
   if (std::system("command -v bash >/dev/null") != 0) GITPROC_SKIP("there is no bash");
   TemporaryDirectory directory;
-  std::ofstream(directory / "script") << run({"completion", "bash"}).out
-                                      << "gitproc() { [[ \"$*\" == 'list --names' ]] && printf 'db\\nweb\\n'; }\n"
-                                         "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gitproc; echo \"${COMPREPLY[*]}\"; }\n"
-                                         "try gitproc sta\ntry gitproc start w\ntry gitproc --socket status list --na\ntry gitproc completion f\n";
+  std::ofstream(directory / "script")
+      << run({"completion", "bash"}).out
+      << "gitproc() { [[ \"$*\" == 'list --names' ]] && printf 'db\\nweb\\n'; }\n"
+         "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gitproc; echo \"${COMPREPLY[*]}\"; }\n"
+         "try gitproc sta\ntry gitproc start w\ntry gitproc --socket status list --na\ntry gitproc "
+         "completion f\n";
   CHECK(std::system(("bash " + (directory / "script") + " >" + (directory / "out")).c_str()) == 0);
   std::ifstream file(directory / "out");
   std::stringstream text;

@@ -31,8 +31,10 @@ bool is_path(const std::string& type) {
 
 OptionEntry entry_of(const CLI::Option& option) {
   OptionEntry entry{.names = {}, .type = option.get_type_name(), .help = option.get_description()};
-  for (const std::string& name : option.get_snames()) entry.names.push_back("-" + name);
-  for (const std::string& name : option.get_lnames()) entry.names.push_back("--" + name);
+  for (const std::string& name : option.get_snames())
+    entry.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames())
+    entry.names.push_back("--" + name);
   if (option.get_expected_max() == 0 || option.get_type_size() == 0) entry.type.clear();
   return entry;
 }
@@ -68,17 +70,20 @@ bool takes_services(const CommandEntry& command) {
 // Words that a command may be followed by: its options, and fixed choices of its arguments ("bash|zsh|fish").
 std::string words_of(const CommandEntry& command) {
   std::vector<std::string> words;
-  for (const OptionEntry& option : command.options) words.insert(words.end(), option.names.begin(), option.names.end());
+  for (const OptionEntry& option : command.options)
+    words.insert(words.end(), option.names.begin(), option.names.end());
   for (const std::string& type : command.argument_types) {
     if (std::ranges::any_of(type, [](char c) { return c >= 'A' && c <= 'Z'; })) continue;
-    for (std::string_view choice : split(type, '|')) words.emplace_back(choice);
+    for (std::string_view choice : split(type, '|'))
+      words.emplace_back(choice);
   }
   return join(words, " ");
 }
 
 std::string names_of(const std::vector<CommandEntry>& commands) {
   std::vector<std::string> names;
-  for (const CommandEntry& command : commands) names.push_back(command.name);
+  for (const CommandEntry& command : commands)
+    names.push_back(command.name);
   return join(names, " ");
 }
 
@@ -99,7 +104,8 @@ std::string options_with_value(const std::vector<CommandEntry>& commands, bool o
 // For single quotes of all three shells.
 std::string shell_quoted(std::string_view text) {
   std::string result = "'";
-  for (char c : text) result += c == '\'' ? "'\\''" : std::string(1, c);
+  for (char c : text)
+    result += c == '\'' ? "'\\''" : std::string(1, c);
   return result + "'";
 }
 
@@ -129,9 +135,11 @@ _gitproc() {
   done
   COMPREPLY=()
   case $previous in
-    )sh" + options_with_value(commands, true) +
+    )sh" +
+         options_with_value(commands, true) +
          R"sh() COMPREPLY=($(compgen -f -- "$current")); return ;;
-    )sh" + options_with_value(commands, false) +
+    )sh" +
+         options_with_value(commands, false) +
          R"sh() return ;;
   esac
   case $command in
@@ -147,7 +155,8 @@ complete -F _gitproc gitproc
 
 std::string zsh_script(const std::vector<CommandEntry>& commands) {
   std::string described;
-  for (const CommandEntry& command : commands) described += "    " + shell_quoted(command.name + ":" + command.help) + "\n";
+  for (const CommandEntry& command : commands)
+    described += "    " + shell_quoted(command.name + ":" + command.help) + "\n";
   return R"sh(#compdef gitproc
 # zsh completion for gitproc: source <(gitproc completion zsh)
 _gitproc() {
@@ -164,9 +173,11 @@ _gitproc() {
     esac
   done
   case $words[CURRENT-1] in
-    )sh" + options_with_value(commands, true) +
+    )sh" +
+         options_with_value(commands, true) +
          R"sh() _files; return ;;
-    )sh" + options_with_value(commands, false) +
+    )sh" +
+         options_with_value(commands, false) +
          R"sh() return ;;
   esac
   local words=
@@ -196,16 +207,20 @@ std::string fish_option(const CommandEntry& command, const OptionEntry& option) 
 }
 
 std::string fish_script(const std::vector<CommandEntry>& commands) {
-  std::string text = "# fish completion for gitproc: gitproc completion fish | source\ncomplete -c gitproc -f\n";
+  std::string text =
+      "# fish completion for gitproc: gitproc completion fish | source\ncomplete -c gitproc -f\n";
   for (const CommandEntry& command : commands) {
-    text += "complete -c gitproc -n __fish_use_subcommand -a " + command.name + " -d " + shell_quoted(command.help) + "\n";
-    for (const OptionEntry& option : command.options) text += fish_option(command, option);
+    text += "complete -c gitproc -n __fish_use_subcommand -a " + command.name + " -d " +
+            shell_quoted(command.help) + "\n";
+    for (const OptionEntry& option : command.options)
+      text += fish_option(command, option);
     std::string condition = "complete -c gitproc -n '__fish_seen_subcommand_from " + command.name + "'";
     if (takes_services(command)) text += condition + " -a '(gitproc list --names 2>/dev/null)'\n";
     if (takes(command, is_path)) text += condition + " -F\n";
     for (const std::string& type : command.argument_types) {
       if (type.find('|') == std::string::npos || is_path(type)) continue;
-      for (std::string_view choice : split(type, '|')) text += condition + " -a " + std::string(choice) + "\n";
+      for (std::string_view choice : split(type, '|'))
+        text += condition + " -a " + std::string(choice) + "\n";
     }
   }
   return text;
@@ -215,7 +230,8 @@ std::string fish_script(const std::vector<CommandEntry>& commands) {
 
 void add_completion(CLI::App& app, Session& session) {
   auto shell = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("completion", "Print a script that completes commands and service names");
+  CLI::App* command =
+      app.add_subcommand("completion", "Print a script that completes commands and service names");
   command->add_option("shell", *shell, "For which shell")
       ->required()
       ->type_name("bash|zsh|fish")

@@ -37,7 +37,8 @@ ExitCode run(Session& session, const Options& options) {
     session.print_json(*answer);
     return ExitCode::done;
   }
-  for (const Json& event : items_of(*answer, "events")) print_event(event, session);
+  for (const Json& event : items_of(*answer, "events"))
+    print_event(event, session);
   return ExitCode::done;
 }
 

@@ -43,7 +43,8 @@ ExitCode run(Session& session, std::optional<unsigned> lines) {
     return ExitCode::done;
   }
   Table table({"WHEN", "COMMIT", "OUTCOME", "CAUSE", "TOOK", "AUTHOR", "SUBJECT"});
-  for (const Json& entry : items_of(*answer, "history")) table.add(row_of(entry, session));
+  for (const Json& entry : items_of(*answer, "history"))
+    table.add(row_of(entry, session));
   table.print(session.out);
   return ExitCode::done;
 }

@@ -26,7 +26,8 @@ constexpr TimeUnit shown_units[] = {{year, "y"}, {month, "month"}, {7 * day, "w"
 
 std::string amount(Duration span, const TimeUnit& unit) {
   std::string text = std::to_string(span / unit.length) + std::string(unit.suffix);
-  if (unit.suffix == "month") text = std::to_string(span / unit.length) + (span / unit.length == 1 ? " month" : " months");
+  if (unit.suffix == "month")
+    text = std::to_string(span / unit.length) + (span / unit.length == 1 ? " month" : " months");
   return text;
 }
 
@@ -52,9 +53,7 @@ std::optional<Duration> parse_span(std::string_view text) {
   return span && *span > Duration::zero() && *span <= longest ? std::optional(*span) : std::nullopt;
 }
 
-std::string date_of(WallTime at) {
-  return to_rfc3339(at).substr(0, 10);
-}
+std::string date_of(WallTime at) { return to_rfc3339(at).substr(0, 10); }
 
 // "18:00" today, or tomorrow where that is over.
 std::optional<WallTime> parse_clock(std::string_view text, WallTime now) {
@@ -74,9 +73,7 @@ std::optional<WallTime> parse_date(std::string_view text) {
 
 }  // namespace
 
-std::string human_duration(Duration span) {
-  return rounded(span, 2);
-}
+std::string human_duration(Duration span) { return rounded(span, 2); }
 
 std::string relative_time(WallTime at, WallTime now) {
   Duration distance = at <= now ? now - at : at - now;
@@ -101,7 +98,8 @@ Result<WallTime> parse_until(std::string_view text, WallTime now) {
     if (span) until = now + *span;
   }
   if (!until) {
-    return fail("cannot read the time '" + printable(text, 60) + "': use 2030-12-31T18:00:00Z, 2030-12-31 18:00, 18:00 or 2h",
+    return fail("cannot read the time '" + printable(text, 60) +
+                    "': use 2030-12-31T18:00:00Z, 2030-12-31 18:00, 18:00 or 2h",
                 ErrorCode::invalid);
   }
   if (*until <= now) return fail("the time '" + printable(text, 60) + "' is in the past", ErrorCode::invalid);

@@ -33,7 +33,8 @@ ExitCode run(Session& session, bool prints_names) {
   }
   std::vector<Json> services = items_of(*answer, "services");
   if (prints_names) {
-    for (const Json& service : services) session.out.line(for_terminal(text_of(service, "name")));
+    for (const Json& service : services)
+      session.out.line(for_terminal(text_of(service, "name")));
     return ExitCode::done;
   }
   if (services.empty() && session.out.is_terminal()) {
@@ -41,7 +42,8 @@ ExitCode run(Session& session, bool prints_names) {
     return ExitCode::done;
   }
   Table table({"NAME", "STATE", "PID", "SINCE", "RESTARTS", "DESCRIPTION"});
-  for (const Json& service : services) table.add(row_of(service, session));
+  for (const Json& service : services)
+    table.add(row_of(service, session));
   table.print(session.out);
   return ExitCode::done;
 }

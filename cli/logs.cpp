@@ -39,7 +39,8 @@ class FollowPrinter {
     std::string service = text_of(answer, "service");
     bool is_continued = has_prefix_ && is_within_line_ && service == last_service_;
     if (is_within_line_ && service != last_service_) out_.stream() << '\n';
-    if (has_prefix_ && !is_continued) out_.stream() << out_.paint(padded(for_terminal(service), width_) + " | ", Style::bold);
+    if (has_prefix_ && !is_continued)
+      out_.stream() << out_.paint(padded(for_terminal(service), width_) + " | ", Style::bold);
     out_.stream() << shown_line(text_of(answer, "line"), out_);
     is_within_line_ = flag_of(answer, "partial");
     last_service_ = service;
@@ -57,7 +58,8 @@ class FollowPrinter {
 // One block per service that was asked for, headed as tail(1) does where there are several.
 void print_blocks(const Json& answer, const std::vector<std::string>& services, Session& session) {
   std::map<std::string, std::vector<std::string>> lines;
-  for (const Json& line : items_of(answer, "lines")) lines[text_of(line, "service")].push_back(text_of(line, "line"));
+  for (const Json& line : items_of(answer, "lines"))
+    lines[text_of(line, "service")].push_back(text_of(line, "line"));
   Output& out = session.out;
   bool is_first = true;
   for (const std::string& service : services) {
@@ -67,7 +69,8 @@ void print_blocks(const Json& answer, const std::vector<std::string>& services, 
       out.line(out.paint("==> " + for_terminal(name) + " <==", Style::bold));
     }
     is_first = false;
-    for (const std::string& line : lines[name]) out.line(shown_line(line, out));
+    for (const std::string& line : lines[name])
+      out.line(shown_line(line, out));
   }
 }
 
@@ -98,7 +101,9 @@ ExitCode run(Session& session, const Options& options) {
 void add_logs(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("logs", "Show what services wrote");
-  command->add_option("service", options->services, "Names, with or without .service")->type_name("SERVICE")->required();
+  command->add_option("service", options->services, "Names, with or without .service")
+      ->type_name("SERVICE")
+      ->required();
   command->add_flag("-f,--follow", options->follows, "Go on showing lines as they arrive");
   add_lines_option(*command, options->lines);
   add_agent_options(*command, session, PrintsData::yes);

@@ -13,8 +13,9 @@
 namespace gitproc {
 namespace {
 
-constexpr std::array phases = {ExecPhase::condition, ExecPhase::start_pre, ExecPhase::start,    ExecPhase::start_post,
-                               ExecPhase::reload,    ExecPhase::stop,      ExecPhase::stop_post};
+constexpr std::array phases = {ExecPhase::condition,  ExecPhase::start_pre, ExecPhase::start,
+                               ExecPhase::start_post, ExecPhase::reload,    ExecPhase::stop,
+                               ExecPhase::stop_post};
 
 std::string_view directive_of(ExecPhase phase) {
   switch (phase) {
@@ -32,11 +33,12 @@ std::string_view directive_of(ExecPhase phase) {
 // systemd's fixed search path for names without a slash.
 bool is_executable(const std::string& path) {
   auto is_file = [](const std::string& candidate) {
-    struct stat status {};
+    struct stat status{};
     return ::stat(candidate.c_str(), &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0111) != 0;
   };
   if (path.find('/') != std::string::npos) return is_file(path);
-  for (const char* folder : {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
+  for (const char* folder :
+       {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
     if (is_file(folder + path)) return true;
   }
   return false;
@@ -46,13 +48,9 @@ bool is_number(const std::string& text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
-bool has_user(const std::string& name) {
-  return is_number(name) || ::getpwnam(name.c_str()) != nullptr;
-}
+bool has_user(const std::string& name) { return is_number(name) || ::getpwnam(name.c_str()) != nullptr; }
 
-bool has_group(const std::string& name) {
-  return is_number(name) || ::getgrnam(name.c_str()) != nullptr;
-}
+bool has_group(const std::string& name) { return is_number(name) || ::getgrnam(name.c_str()) != nullptr; }
 
 // The place where `directive` is given `value`: the last such line of the last file that has one.
 struct Place {
@@ -60,7 +58,8 @@ struct Place {
   unsigned line = 0;
 };
 
-Place find_place(const Unit& unit, const SourceReader& read, std::string_view directive, std::string_view value) {
+Place find_place(const Unit& unit, const SourceReader& read, std::string_view directive,
+                 std::string_view value) {
   Place place{.file = unit.sources.empty() ? unit.name + ".service" : unit.sources.front().path};
   for (const UnitSource& source : unit.sources) {
     std::string text = read(source.path);
@@ -87,14 +86,16 @@ Diagnostics check_against_machine(const Unit& unit, const SourceReader& read, bo
     for (const ExecCommand& command : unit.commands(phase)) {
       if (is_executable(command.path)) continue;
       std::string name(directive_of(phase));
-      warn(name, command.path, name + "= names '" + printable(command.path) + "', which is no executable on this machine");
+      warn(name, command.path,
+           name + "= names '" + printable(command.path) + "', which is no executable on this machine");
     }
   }
   if (!unit.exec->user.empty() && !has_user(unit.exec->user)) {
     warn("User", unit.exec->user, "there is no user '" + printable(unit.exec->user) + "' on this machine");
   }
   if (!unit.exec->group.empty() && !has_group(unit.exec->group)) {
-    warn("Group", unit.exec->group, "there is no group '" + printable(unit.exec->group) + "' on this machine");
+    warn("Group", unit.exec->group,
+         "there is no group '" + printable(unit.exec->group) + "' on this machine");
   }
   for (const std::string& group : unit.exec->supplementary_groups) {
     if (!has_group(group)) {
@@ -102,7 +103,8 @@ Diagnostics check_against_machine(const Unit& unit, const SourceReader& read, bo
     }
   }
   if (unit.exec->user.empty() && runs_as_root) {
-    warnings.push_back({find_place(unit, read, "", "").file, 0, 0, Severity::warning, "User= is unset: it runs as root"});
+    warnings.push_back(
+        {find_place(unit, read, "", "").file, 0, 0, Severity::warning, "User= is unset: it runs as root"});
   }
   return warnings;
 }

@@ -14,12 +14,20 @@ void add_node_options(CLI::App& command, NodeOptions& options) {
   command.add_option("--node", options.name, "For the node of this name")->type_name("NAME");
   auto add_label = [&options](const std::string& text) {
     std::size_t at = text.find('=');
-    if (at == 0 || at == std::string::npos) throw CLI::ValidationError("--label", "'" + text + "' is not KEY=VALUE");
+    if (at == 0 || at == std::string::npos)
+      throw CLI::ValidationError("--label", "'" + text + "' is not KEY=VALUE");
     options.labels[text.substr(0, at)] = text.substr(at + 1);
   };
-  command.add_option_function<std::vector<std::string>>("--label", [add_label](const std::vector<std::string>& labels) {
-    for (const std::string& label : labels) add_label(label);
-  }, "For a node with this label; may be given often")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--label",
+          [add_label](const std::vector<std::string>& labels) {
+            for (const std::string& label : labels)
+              add_label(label);
+          },
+          "For a node with this label; may be given often")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
 }
 
 Catalog::Options catalog_options(const NodeIdentity& node) {

@@ -24,7 +24,8 @@ struct Outcome {
 
 Outcome run(const std::vector<std::string>& arguments) {
   std::ostringstream out, err;
-  Session session{.out = Output(out, false, false), .err = Output(err, false, false), .now = {}, .run_agent = {}};
+  Session session{
+      .out = Output(out, false, false), .err = Output(err, false, false), .now = {}, .run_agent = {}};
   session.socket = "/nonexistent/s";
   int exit_code = run_command_line(arguments, session);
   return {exit_code, out.str(), err.str()};
@@ -37,9 +38,7 @@ void write(const std::string& path, const std::string& text) {
 
 const std::string good = "[Service]\nUser=root\nExecStart=/bin/true\n";
 
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -52,7 +51,8 @@ TEST_CASE("a folder of good units is clean") {
 }
 
 TEST_CASE("a mistake is shown with its place, wherever in the repository it is") {
-  for (const char* path : {"bad.service", "nodes/n1/bad.service", "groups/role=web/bad.service", "bad@.service"}) {
+  for (const char* path :
+       {"bad.service", "nodes/n1/bad.service", "groups/role=web/bad.service", "bad@.service"}) {
     INFO(path);
     TemporaryDirectory folder;
     write(folder / "web.service", good);
@@ -65,7 +65,8 @@ TEST_CASE("a mistake is shown with its place, wherever in the repository it is")
 
 TEST_CASE("a unit that no checked node selects is verified all the same") {
   TemporaryDirectory folder;
-  write(folder / "bad.service", "[Service]\nUser=root\nExecStart=relative/path\n[X-GitProc]\nNodeSelector=role=web\n");
+  write(folder / "bad.service",
+        "[Service]\nUser=root\nExecStart=relative/path\n[X-GitProc]\nNodeSelector=role=web\n");
   CHECK(run({"verify", folder.path()}).exit_code == 1);
 }
 
@@ -82,8 +83,11 @@ TEST_CASE("what this machine lacks is a warning at its line") {
   write(folder / "web.service", "[Service]\nExecStart=/nonexistent/program\nUser=nobody-has-this-name\n");
   Outcome outcome = run({"verify", folder / "web.service"});
   CHECK(outcome.exit_code == 0);
-  CHECK(outcome.out == (folder / "web.service") + ":2: warning: ExecStart= names '/nonexistent/program', which is no executable on this machine\n" +
-                           (folder / "web.service") + ":3: warning: there is no user 'nobody-has-this-name' on this machine\n");
+  CHECK(outcome.out ==
+        (folder / "web.service") +
+            ":2: warning: ExecStart= names '/nonexistent/program', which is no executable on this machine\n" +
+            (folder / "web.service") +
+            ":3: warning: there is no user 'nobody-has-this-name' on this machine\n");
 }
 
 TEST_CASE("a single file that is wrong, or is no unit, is an error") {
@@ -100,7 +104,14 @@ TEST_CASE("init makes a repository that verifies, and says what to run next") {
   std::string repository = folder / "services";
   Outcome made = run({"init", repository});
   CHECK(made.exit_code == 0);
-  CHECK(has(made.out, "gitproc agent --repo " + repository));
+  CHECK(made.out == "Made a repository in " + repository +
+                        ", branch main, with the example hello.service.\n"
+                        "Next:\n"
+                        "  gitproc agent --repo " +
+                        repository +
+                        "\n"
+                        "  gitproc status, in another terminal\n"
+                        "Edit or add a *.service there; 'git commit' applies it at once.\n");
   CHECK(run({"verify", repository}).exit_code == 0);
   CHECK(run({"verify", "--repo", repository}).exit_code == 0);
   CHECK(run({"verify", "HEAD", "--repo", repository}).exit_code == 0);
@@ -112,7 +123,8 @@ TEST_CASE("init makes a repository that verifies, and says what to run next") {
 TEST_CASE("a plan from nothing starts what a commit holds, and to itself there is none") {
   TemporaryDirectory folder;
   std::string repository = folder / "services";
-  REQUIRE(init_repository(repository, {{"db.service", good}, {"web.service", "[Unit]\nAfter=db.service\n" + good}}, "Add both"));
+  REQUIRE(init_repository(
+      repository, {{"db.service", good}, {"web.service", "[Unit]\nAfter=db.service\n" + good}}, "Add both"));
   Outcome first = run({"plan", "--repo", repository, "--node", "n1", "--json"});
   CHECK(first.exit_code == 2);
   Json plan = Json::parse(first.out);

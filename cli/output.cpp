@@ -49,13 +49,15 @@ void Table::print(Output& output) const {
   if (!output.is_terminal()) {
     for (const auto& row : rows_) {
       std::string line;
-      for (std::size_t i = 0; i < row.size(); ++i) line += (i == 0 ? "" : "\t") + field_text(row[i].text);
+      for (std::size_t i = 0; i < row.size(); ++i)
+        line += (i == 0 ? "" : "\t") + field_text(row[i].text);
       output.line(line);
     }
     return;
   }
   std::vector<std::size_t> widths;
-  for (const std::string& title : heading_) widths.push_back(width_of(title));
+  for (const std::string& title : heading_)
+    widths.push_back(width_of(title));
   std::vector<std::vector<std::string>> texts;
   for (const auto& row : rows_) {
     auto& cells = texts.emplace_back();
@@ -69,11 +71,13 @@ void Table::print(Output& output) const {
     return column + 1 < widths.size() ? padded(text, widths[column] + 2) : std::string(text);
   };
   std::string heading;
-  for (std::size_t i = 0; i < heading_.size(); ++i) heading += aligned(heading_[i], i);
+  for (std::size_t i = 0; i < heading_.size(); ++i)
+    heading += aligned(heading_[i], i);
   output.line(output.paint(heading, Style::bold));
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     std::string line;
-    for (std::size_t i = 0; i < texts[r].size(); ++i) line += output.paint(aligned(texts[r][i], i), rows_[r][i].style);
+    for (std::size_t i = 0; i < texts[r].size(); ++i)
+      line += output.paint(aligned(texts[r][i], i), rows_[r][i].style);
     output.line(line);
   }
 }
@@ -85,7 +89,8 @@ void Fields::add(std::string label, std::vector<std::string> lines) {
 
 void Fields::print(Output& output) const {
   std::size_t width = 0;
-  for (const Field& field : fields_) width = std::max(width, width_of(field.label));
+  for (const Field& field : fields_)
+    width = std::max(width, width_of(field.label));
   for (const Field& field : fields_) {
     std::string head = std::string(width - width_of(field.label) + 2, ' ') + field.label + ": ";
     for (const std::string& line : field.lines) {

@@ -56,7 +56,9 @@ class Table {
 class Fields {
  public:
   // Values must be safe for a terminal; an empty one is left out.
-  void add(std::string label, std::string value) { add(std::move(label), std::vector<std::string>{std::move(value)}); }
+  void add(std::string label, std::string value) {
+    add(std::move(label), std::vector<std::string>{std::move(value)});
+  }
   void add(std::string label, std::vector<std::string> lines);
   void print(Output& output) const;
 

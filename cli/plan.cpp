@@ -48,7 +48,8 @@ Result<Json> plan_offline(const Options& options) {
     from = *resolved;
   }
 
-  NodeIdentity node{.name = options.node.name.empty() ? host_name() : options.node.name, .labels = options.node.labels};
+  NodeIdentity node{.name = options.node.name.empty() ? host_name() : options.node.name,
+                    .labels = options.node.labels};
   auto after_it = load_snapshot(*repository, *to, catalog_options(node));
   if (!after_it) return std::unexpected(error_of(after_it.error(), *to));
   UnitMap before_it;
@@ -59,7 +60,8 @@ Result<Json> plan_offline(const Options& options) {
   }
   Json actions = Json::array();
   for (const Action& action : make_plan(before_it, after_it->units).actions) {
-    actions.push_back({{"verb", to_string(action.verb)}, {"service", action.unit}, {"reason", action.reason}});
+    actions.push_back(
+        {{"verb", to_string(action.verb)}, {"service", action.unit}, {"reason", action.reason}});
   }
   return Json{{"from", from ? Json(from->hex()) : Json(nullptr)},
               {"to", to->hex()},
@@ -90,15 +92,17 @@ Style style_of(const std::string& verb) {
 void print(const Json& plan, Session& session) {
   Output& out = session.out;
   std::string from = text_of(plan, "from");
-  out.line(for_terminal((from.empty() ? "nothing" : short_commit(from)) + " -> " + short_commit(text_of(plan, "to")) +
-                        " on " + text_of(plan, "node")));
+  out.line(for_terminal((from.empty() ? "nothing" : short_commit(from)) + " -> " +
+                        short_commit(text_of(plan, "to")) + " on " + text_of(plan, "node")));
   std::vector<Json> actions = items_of(plan, "actions");
   std::size_t width = 0;
-  for (const Json& action : actions) width = std::max(width, width_of(text_of(action, "service")));
+  for (const Json& action : actions)
+    width = std::max(width, width_of(text_of(action, "service")));
   for (const Json& action : actions) {
     std::string verb = text_of(action, "verb");
     out.line("  " + out.paint(padded(for_terminal(verb), 8), style_of(verb)) +
-             padded(for_terminal(text_of(action, "service")), width) + "  " + for_terminal(text_of(action, "reason")));
+             padded(for_terminal(text_of(action, "service")), width) + "  " +
+             for_terminal(text_of(action, "reason")));
   }
   if (std::string guard = text_of(field(plan, "guard"), "message"); !guard.empty()) {
     out.line(out.paint("held: " + for_terminal(guard), Style::yellow));
@@ -124,9 +128,11 @@ ExitCode run(Session& session, const Options& options) {
 
 void add_plan(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("plan", "Show what applying a commit would do; exit code 2: there are changes");
+  CLI::App* command =
+      app.add_subcommand("plan", "Show what applying a commit would do; exit code 2: there are changes");
   command->add_option("revision", options->revision, "Default: the tip of the branch")->type_name("REVISION");
-  command->add_option("--from", options->from, "What to compare with (default: the applied commit, or nothing)")
+  command
+      ->add_option("--from", options->from, "What to compare with (default: the applied commit, or nothing)")
       ->type_name("REVISION");
   command->add_option("--repo", options->repo, "Work it out here, from this repository")->type_name("DIR");
   add_node_options(*command, options->node);

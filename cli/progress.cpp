@@ -16,7 +16,8 @@ Progress::Progress(Session& session) : session_(session) {
 
 Result<Json> Progress::receive(Client& operation) {
   constexpr auto look_at_events_every = std::chrono::milliseconds(50);
-  while (events_ && !operation.wait(look_at_events_every)) show_new_events();
+  while (events_ && !operation.wait(look_at_events_every))
+    show_new_events();
   return operation.receive(std::nullopt);
 }
 

@@ -44,14 +44,17 @@ ExitCode run(Session& session, RequestCommand verb, const std::vector<std::strin
       print_outcome(*outcome, session);
     }
   }
-  if (session.prints_json && !outcomes.empty()) session.print_json(services.size() == 1 ? outcomes.front() : outcomes);
+  if (session.prints_json && !outcomes.empty())
+    session.print_json(services.size() == 1 ? outcomes.front() : outcomes);
   return exit_code;
 }
 
 void add(CLI::App& app, Session& session, const char* name, RequestCommand verb, const char* help) {
   auto services = std::make_shared<std::vector<std::string>>();
   CLI::App* command = app.add_subcommand(name, help);
-  command->add_option("service", *services, "Names, with or without .service")->type_name("SERVICE")->required();
+  command->add_option("service", *services, "Names, with or without .service")
+      ->type_name("SERVICE")
+      ->required();
   add_agent_options(*command, session, PrintsData::yes);
   command->callback([&session, services, verb] { session.exit_code = run(session, verb, *services); });
 }
@@ -60,9 +63,11 @@ void add(CLI::App& app, Session& session, const char* name, RequestCommand verb,
 
 void add_service_operations(CLI::App& app, Session& session) {
   add(app, session, "start", RequestCommand::start, "Start services, and lift an operator's hold");
-  add(app, session, "stop", RequestCommand::stop, "Stop services and hold them until they are started by hand");
+  add(app, session, "stop", RequestCommand::stop,
+      "Stop services and hold them until they are started by hand");
   add(app, session, "restart", RequestCommand::restart, "Stop services, where they run, and start them");
-  add(app, session, "reload", RequestCommand::reload, "Let services re-read their configuration (ExecReload=)");
+  add(app, session, "reload", RequestCommand::reload,
+      "Let services re-read their configuration (ExecReload=)");
 }
 
 }  // namespace gitproc

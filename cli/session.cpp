@@ -49,8 +49,10 @@ std::string Session::shown_time(WallTime at) const {
 }
 
 void add_agent_options(CLI::App& command, Session& session, PrintsData prints_data) {
-  command.add_option("--socket", session.socket, "The agent's control socket (or $GITPROC_SOCKET)")->type_name("PATH");
-  if (prints_data == PrintsData::yes) command.add_flag("--json", session.prints_json, "Print the data as JSON");
+  command.add_option("--socket", session.socket, "The agent's control socket (or $GITPROC_SOCKET)")
+      ->type_name("PATH");
+  if (prints_data == PrintsData::yes)
+    command.add_flag("--json", session.prints_json, "Print the data as JSON");
 }
 
 }  // namespace gitproc

@@ -20,7 +20,8 @@ void print_outcome(const Json& outcome, Session& session) {
   if (std::string commit = text_of(outcome, "commit"); !commit.empty()) {
     text += (text.empty() ? "" : " at ") + for_terminal(short_commit(commit));
   }
-  if (std::string message = text_of(outcome, "message"); !message.empty()) text += ": " + for_terminal(message);
+  if (std::string message = text_of(outcome, "message"); !message.empty())
+    text += ": " + for_terminal(message);
   session.out.line(text);
 }
 

@@ -78,7 +78,8 @@ std::vector<std::string> warning_lines(const Json& status, const Output& out) {
   for (std::size_t i = 0; i < std::min(warnings.size(), shown_warnings); ++i) {
     lines.push_back(warning_text(warnings[i], out));
   }
-  if (warnings.size() > shown_warnings) lines.push_back("and " + std::to_string(warnings.size() - shown_warnings) + " more");
+  if (warnings.size() > shown_warnings)
+    lines.push_back("and " + std::to_string(warnings.size() - shown_warnings) + " more");
   return lines;
 }
 
@@ -114,9 +115,11 @@ std::string remote_text(const Json& status, const Session& session) {
 std::string agent_text(const Json& status, const Session& session) {
   const Json& agent = field(status, "agent");
   std::string text = "PID " + std::to_string(integer_of(agent, "pid").value_or(0));
-  if (std::string version = text_of(agent, "version"); !version.empty()) text += ", version " + for_terminal(version);
+  if (std::string version = text_of(agent, "version"); !version.empty())
+    text += ", version " + for_terminal(version);
   if (auto since = time_of(agent, "since")) text += ", since " + session.shown_time(*since);
-  if (auto bytes = integer_of(agent, "rss_bytes")) text += ", " + human_bytes(static_cast<std::uint64_t>(*bytes));
+  if (auto bytes = integer_of(agent, "rss_bytes"))
+    text += ", " + human_bytes(static_cast<std::uint64_t>(*bytes));
   return text;
 }
 
@@ -131,8 +134,9 @@ std::string hold_text(const Json& status) {
 void print_node(const Json& status, Session& session) {
   Output& out = session.out;
   std::string sync = text_of(status, "sync");
-  out.line(out.paint("●", style_of_sync(sync)) + " " + out.paint(for_terminal(text_of(status, "node")), Style::bold) +
-           ": " + out.paint(for_terminal(sync), style_of_sync(sync)));
+  out.line(out.paint("●", style_of_sync(sync)) + " " +
+           out.paint(for_terminal(text_of(status, "node")), Style::bold) + ": " +
+           out.paint(for_terminal(sync), style_of_sync(sync)));
   Fields fields;
   fields.add("Error", out.paint(for_terminal(text_of(status, "error")), Style::red));
   fields.add("Hold", out.paint(hold_text(status), Style::yellow));
@@ -169,9 +173,11 @@ std::string exit_text(const Json& service) {
 
 std::string use_text(const Json& service) {
   std::vector<std::string> parts;
-  if (auto memory = integer_of(service, "memory_bytes")) parts.push_back(human_bytes(static_cast<std::uint64_t>(*memory)) + " memory");
+  if (auto memory = integer_of(service, "memory_bytes"))
+    parts.push_back(human_bytes(static_cast<std::uint64_t>(*memory)) + " memory");
   if (auto cpu = integer_of(service, "cpu_usec")) parts.push_back(human_duration(Duration(*cpu)) + " CPU");
-  if (auto tasks = integer_of(service, "tasks")) parts.push_back(counted(static_cast<std::uint64_t>(*tasks), "task"));
+  if (auto tasks = integer_of(service, "tasks"))
+    parts.push_back(counted(static_cast<std::uint64_t>(*tasks), "task"));
   return join(parts, ", ");
 }
 
@@ -208,12 +214,13 @@ void print_service(const Json& service, Session& session) {
 
 // The end of its log. Those who may read the status only go without it.
 void print_last_lines(Client& client, const std::string& service, Session& session) {
-  Result<Json> answer =
-      client.call({.command = RequestCommand::logs, .services = {service}, .args = {.lines = shown_log_lines}});
+  Result<Json> answer = client.call(
+      {.command = RequestCommand::logs, .services = {service}, .args = {.lines = shown_log_lines}});
   if (!answer) return;
   std::vector<Json> lines = items_of(*answer, "lines");
   if (!lines.empty()) session.out.line("");
-  for (const Json& line : lines) session.out.line(for_terminal(text_of(line, "line")));
+  for (const Json& line : lines)
+    session.out.line(for_terminal(text_of(line, "line")));
 }
 
 ExitCode run_node(Session& session) {
@@ -246,7 +253,8 @@ ExitCode run_service(Session& session, const std::string& name) {
 void add_status(CLI::App& app, Session& session) {
   auto service = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("status", "Show the state of the node, or of one service");
-  command->add_option("service", *service, "Exit code 0: it is active, 3: it is not, 4: there is none")->type_name("SERVICE");
+  command->add_option("service", *service, "Exit code 0: it is active, 3: it is not, 4: there is none")
+      ->type_name("SERVICE");
   add_agent_options(*command, session, PrintsData::yes);
   command->callback([&session, service] {
     session.exit_code = service->empty() ? run_node(session) : run_service(session, *service);

@@ -18,8 +18,9 @@ void add_sync(CLI::App& app, Session& session) {
   command->add_flag("--retry", options->retries, "Try again what is remembered as failed");
   add_agent_options(*command, session, PrintsData::yes);
   command->callback([&session, options] {
-    session.exit_code = settle(session, {.command = RequestCommand::sync,
-                                         .args = {.wait = !options->does_not_wait, .retry = options->retries}});
+    session.exit_code =
+        settle(session, {.command = RequestCommand::sync,
+                         .args = {.wait = !options->does_not_wait, .retry = options->retries}});
   });
 }
 

@@ -9,9 +9,7 @@
 namespace gitproc {
 namespace {
 
-bool is_continuation(char byte) {
-  return (static_cast<std::uint8_t>(byte) & 0xC0) == 0x80;
-}
+bool is_continuation(char byte) { return (static_cast<std::uint8_t>(byte) & 0xC0) == 0x80; }
 
 // Bytes of the character that begins `text`; 0 where no valid one begins.
 std::size_t character_length(std::string_view text) {
@@ -52,7 +50,8 @@ std::string for_terminal(std::string_view text) {
 }
 
 std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char byte) { return !is_continuation(byte); }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char byte) { return !is_continuation(byte); }));
 }
 
 std::string padded(std::string_view text, std::size_t width) {
@@ -62,9 +61,7 @@ std::string padded(std::string_view text, std::size_t width) {
   return result;
 }
 
-std::string short_commit(std::string_view hash) {
-  return std::string(hash.substr(0, 12));
-}
+std::string short_commit(std::string_view hash) { return std::string(hash.substr(0, 12)); }
 
 std::string human_bytes(std::uint64_t bytes) {
   static constexpr std::array units = {"B", "K", "M", "G", "T", "P", "E"};

@@ -7,7 +7,8 @@ using namespace gitproc;
 TEST_CASE("nothing that steers a terminal gets through") {
   CHECK(for_terminal("plain \xC3\xA9\t\xE2\x82\xAC") == "plain \xC3\xA9\t\xE2\x82\xAC");
   CHECK(for_terminal("\033[31mred\a\r\n") == "\\x1b[31mred\\x07\\x0d\\x0a");
-  CHECK(for_terminal("\xC2\x9B" "31m") == "\\xc2\\x9b31m");  // CSI as a C1 character
+  CHECK(for_terminal("\xC2\x9B"
+                     "31m") == "\\xc2\\x9b31m");  // CSI as a C1 character
   CHECK(for_terminal("caf\xE9!") == "caf\\xe9!");
   CHECK(for_terminal("\xE2\x82") == "\\xe2\\x82");
   CHECK(for_terminal("\x7F") == "\\x7f");

@@ -37,9 +37,9 @@ struct Options {
 
 // The files to verify, wherever they are.
 struct Target {
-  std::vector<std::string> node_folders;    // below nodes/
-  std::vector<std::string> group_folders;   // below groups/
-  std::vector<std::string> unit_files;      // *.service at the top
+  std::vector<std::string> node_folders;   // below nodes/
+  std::vector<std::string> group_folders;  // below groups/
+  std::vector<std::string> unit_files;     // *.service at the top
   SourceReader read;
   std::function<std::expected<Snapshot, CatalogFailure>(Catalog::Options)> load;
 };
@@ -47,7 +47,8 @@ struct Target {
 std::vector<NodeIdentity> identities_of(const Target& target, const NodeOptions& options) {
   if (options.is_given()) return {{.name = options.name, .labels = options.labels}};
   std::vector<NodeIdentity> identities = {{}};
-  for (const std::string& name : target.node_folders) identities.push_back({.name = name, .labels = {}});
+  for (const std::string& name : target.node_folders)
+    identities.push_back({.name = name, .labels = {}});
   for (const std::string& folder : target.group_folders) {
     std::size_t at = folder.find('=');
     if (at == std::string::npos) continue;
@@ -61,7 +62,8 @@ std::vector<NodeIdentity> identities_of(const Target& target, const NodeOptions&
 UnitLoad load_alone(const std::string& path, const std::string& text) {
   std::string name(without_service_suffix(path.substr(path.rfind('/') + 1)));
   if (is_template(name)) name += "instance";
-  return load_unit(name, {SourceText{.path = path, .blob = {}, .text = text}}, catalog_options({}).specifiers);
+  return load_unit(name, {SourceText{.path = path, .blob = {}, .text = text}},
+                   catalog_options({}).specifiers);
 }
 
 using DiagnosticSet = std::set<Diagnostic>;
@@ -70,8 +72,10 @@ Result<DiagnosticSet> verify(const Target& target, const NodeOptions& options) {
   DiagnosticSet found;
   std::set<std::string> seen_files;
   auto check = [&](const Unit& unit) {
-    for (const UnitSource& source : unit.sources) seen_files.insert(source.path);
-    for (Diagnostic& warning : check_against_machine(unit, target.read, ::geteuid() == 0)) found.insert(std::move(warning));
+    for (const UnitSource& source : unit.sources)
+      seen_files.insert(source.path);
+    for (Diagnostic& warning : check_against_machine(unit, target.read, ::geteuid() == 0))
+      found.insert(std::move(warning));
   };
   for (const NodeIdentity& node : identities_of(target, options)) {
     auto snapshot = target.load(catalog_options(node));
@@ -81,7 +85,8 @@ Result<DiagnosticSet> verify(const Target& target, const NodeOptions& options) {
       continue;
     }
     found.insert(snapshot->warnings.begin(), snapshot->warnings.end());
-    for (const auto& [name, unit] : snapshot->units) check(*unit);
+    for (const auto& [name, unit] : snapshot->units)
+      check(*unit);
   }
   if (options.is_given()) return found;
   for (const std::string& path : target.unit_files) {
@@ -103,7 +108,8 @@ Target directory_target(const std::string& directory) {
   auto folders_of = [&](const char* parent) {
     std::vector<std::string> names;
     std::error_code error;
-    for (std::filesystem::directory_iterator it(directory + "/" + parent, error), end; !error && it != end; it.increment(error)) {
+    for (std::filesystem::directory_iterator it(directory + "/" + parent, error), end; !error && it != end;
+         it.increment(error)) {
       if (it->is_directory(error)) names.push_back(it->path().filename());
     }
     std::ranges::sort(names);
@@ -112,11 +118,15 @@ Target directory_target(const std::string& directory) {
   target.node_folders = folders_of("nodes");
   target.group_folders = folders_of("groups");
   std::error_code error;
-  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    if (it->path().extension() == ".service" && it->is_regular_file(error)) target.unit_files.push_back(it->path().filename());
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == ".service" && it->is_regular_file(error))
+      target.unit_files.push_back(it->path().filename());
   }
   target.read = [directory](const std::string& path) { return read_text(directory + "/" + path); };
-  target.load = [directory](Catalog::Options options) { return load_directory(directory, std::move(options)); };
+  target.load = [directory](Catalog::Options options) {
+    return load_directory(directory, std::move(options));
+  };
   return target;
 }
 
@@ -128,17 +138,22 @@ Result<Target> commit_target(Repository& repository, const ObjectId& commit) {
   auto blobs = std::make_shared<std::map<std::string, ObjectId>>();
   auto enters = [&target](std::string_view folder) {
     std::size_t slash = folder.find('/');
-    if (slash == std::string_view::npos) return folder == "nodes" || folder == "groups" || folder.ends_with(".service.d");
+    if (slash == std::string_view::npos)
+      return folder == "nodes" || folder == "groups" || folder.ends_with(".service.d");
     std::string_view top = folder.substr(0, slash);
-    if (folder.find('/', slash + 1) == std::string_view::npos && top == "nodes") target.node_folders.emplace_back(folder.substr(slash + 1));
-    if (folder.find('/', slash + 1) == std::string_view::npos && top == "groups") target.group_folders.emplace_back(folder.substr(slash + 1));
+    if (folder.find('/', slash + 1) == std::string_view::npos && top == "nodes")
+      target.node_folders.emplace_back(folder.substr(slash + 1));
+    if (folder.find('/', slash + 1) == std::string_view::npos && top == "groups")
+      target.group_folders.emplace_back(folder.substr(slash + 1));
     return top == "nodes" || top == "groups";
   };
   auto take = [&](const FileChange& change) {
-    bool is_file = change.after && (change.after->kind == EntryKind::file || change.after->kind == EntryKind::executable);
+    bool is_file = change.after &&
+                   (change.after->kind == EntryKind::file || change.after->kind == EntryKind::executable);
     if (!is_file) return;
     (*blobs)[change.path] = change.after->id;
-    if (change.path.find('/') == std::string::npos && change.path.ends_with(".service")) target.unit_files.push_back(change.path);
+    if (change.path.find('/') == std::string::npos && change.path.ends_with(".service"))
+      target.unit_files.push_back(change.path);
   };
   Result<void> listed = diff_trees(repository.objects(), std::nullopt, info->tree, enters, take);
   if (!listed) return std::unexpected(listed.error());
@@ -148,12 +163,15 @@ Result<Target> commit_target(Repository& repository, const ObjectId& commit) {
     Result<RawObject> blob = repository.objects().read(found->second, ObjectKind::blob, max_unit_file_bytes);
     return blob ? std::string(blob->bytes()) : "";
   };
-  target.load = [&repository, commit](Catalog::Options options) { return load_snapshot(repository, commit, std::move(options)); };
+  target.load = [&repository, commit](Catalog::Options options) {
+    return load_snapshot(repository, commit, std::move(options));
+  };
   return target;
 }
 
 Result<DiagnosticSet> verify_file(const std::string& path) {
-  if (!path.ends_with(".service")) return fail("'" + printable(path) + "' is no unit file: its name must end in .service");
+  if (!path.ends_with(".service"))
+    return fail("'" + printable(path) + "' is no unit file: its name must end in .service");
   Result<std::string> text = read_file(path, max_unit_file_bytes);
   if (!text) return std::unexpected(text.error());
   UnitLoad alone = load_alone(path, *text);
@@ -180,7 +198,7 @@ Result<DiagnosticSet> verify_commit(const std::string& revision, const Options& 
 // A path where there is one, else a revision; with --repo a revision in any case.
 Result<DiagnosticSet> verify_target(const Options& options) {
   std::string target = options.target;
-  struct stat status {};
+  struct stat status{};
   if (!options.repo.empty()) return verify_commit(target.empty() ? "HEAD" : target, options);
   if (target.empty()) target = ".";
   if (::stat(target.c_str(), &status) != 0) return verify_commit(target, options);
@@ -202,7 +220,8 @@ void print(const DiagnosticSet& diagnostics, Session& session) {
     session.print_json({{"diagnostics", json_of({diagnostics.begin(), diagnostics.end()})}});
     return;
   }
-  for (const Diagnostic& diagnostic : diagnostics) session.out.line(for_terminal(to_string(diagnostic)));
+  for (const Diagnostic& diagnostic : diagnostics)
+    session.out.line(for_terminal(to_string(diagnostic)));
 }
 
 ExitCode run(Session& session, const Options& options) {
@@ -219,10 +238,14 @@ ExitCode run(Session& session, const Options& options) {
 
 void add_verify(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("verify", "Check units without running them; exit code 1: there are errors");
-  command->add_option("target", options->target, "A folder, a unit file or a commit (default: the working directory)")
+  CLI::App* command =
+      app.add_subcommand("verify", "Check units without running them; exit code 1: there are errors");
+  command
+      ->add_option("target", options->target,
+                   "A folder, a unit file or a commit (default: the working directory)")
       ->type_name("PATH|REVISION");
-  command->add_option("--repo", options->repo, "Check a commit (default: HEAD) of this repository")->type_name("DIR");
+  command->add_option("--repo", options->repo, "Check a commit (default: HEAD) of this repository")
+      ->type_name("DIR");
   add_node_options(*command, options->node);
   command->add_flag("--json", session.prints_json, "Print the data as JSON");
   command->callback([&session, options] { session.exit_code = run(session, *options); });

@@ -37,7 +37,8 @@ ExitCode run(Session& session) {
       {"CLI11", CLI11_VERSION},
       {"curl", LIBCURL_VERSION},
       {"libgit2", git_library_version()},
-      {"nlohmann-json", dotted(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+      {"nlohmann-json",
+       dotted(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
       {"spdlog", dotted(SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH)},
   };
   if (session.prints_json) {
@@ -46,10 +47,12 @@ ExitCode run(Session& session) {
   }
   session.out.line("gitproc " + std::string(program_version));
   std::string line = "features:";
-  for (const std::string& feature : features()) line += " " + feature;
+  for (const std::string& feature : features())
+    line += " " + feature;
   session.out.line(line);
   line = "libraries:";
-  for (const auto& [name, number] : libraries.items()) line += " " + name + " " + number.get<std::string>() + ",";
+  for (const auto& [name, number] : libraries.items())
+    line += " " + name + " " + number.get<std::string>() + ",";
   line.pop_back();
   session.out.line(line);
   return ExitCode::done;
@@ -58,7 +61,8 @@ ExitCode run(Session& session) {
 }  // namespace
 
 void add_version(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("version", "Print the version, the features and the libraries built in");
+  CLI::App* command =
+      app.add_subcommand("version", "Print the version, the features and the libraries built in");
   command->add_flag("--json", session.prints_json, "Print the data as JSON");
   command->callback([&session] { session.exit_code = run(session); });
 }

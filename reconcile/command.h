@@ -105,12 +105,12 @@ struct CancelProbe {
 // A line of the run journal, besides those that spawned processes write themselves.
 struct RunRecord {
   enum class Kind {
-    started,   // start-up is complete; main_pid
-    main_pid,  // the main process is another one now; main_pid
-    stopping,  // a stop has begun that is not to be judged by Restart=
-    stamped,   // the unit changed without touching the process: fingerprint
-    ended,     // the invocation is over; latch
-    forgotten, // the latch is lifted, or the service removed
+    started,    // start-up is complete; main_pid
+    main_pid,   // the main process is another one now; main_pid
+    stopping,   // a stop has begun that is not to be judged by Restart=
+    stamped,    // the unit changed without touching the process: fingerprint
+    ended,      // the invocation is over; latch
+    forgotten,  // the latch is lifted, or the service removed
   };
   ServiceId service;
   std::string name;
@@ -145,8 +145,9 @@ struct Announce {
 // The ordered end: every service is as ShutdownRequested wanted.
 struct ExitAgent {};
 
-using Command = std::variant<LoadCommit, ExportTree, SetMarker, Spawn, Kill, AwaitMainPid, CleanUp, CheckConditions, Preflight,
-                             StartProbe, CancelProbe, RunRecord, Answer, Announce, ExitAgent>;
+using Command =
+    std::variant<LoadCommit, ExportTree, SetMarker, Spawn, Kill, AwaitMainPid, CleanUp, CheckConditions,
+                 Preflight, StartProbe, CancelProbe, RunRecord, Answer, Announce, ExitAgent>;
 using Commands = std::vector<Command>;
 
 }  // namespace gitproc

@@ -14,7 +14,8 @@ std::string_view to_string(Outcome outcome) {
 }
 
 std::optional<Outcome> parse_outcome(std::string_view word) {
-  for (Outcome outcome : {Outcome::progressing, Outcome::healthy, Outcome::degraded, Outcome::superseded, Outcome::rejected}) {
+  for (Outcome outcome :
+       {Outcome::progressing, Outcome::healthy, Outcome::degraded, Outcome::superseded, Outcome::rejected}) {
     if (to_string(outcome) == word) return outcome;
   }
   return std::nullopt;

@@ -54,11 +54,11 @@ struct HistoryEntry {
   ObjectId commit;
   std::string subject;
   std::string author;
-  WallTime at;                        // when applying began, or it was rejected
-  std::optional<Duration> took;       // until the last action had ended
-  std::string cause;                  // "commit", "rollback", "sync", "switch", "start"
+  WallTime at;                   // when applying began, or it was rejected
+  std::optional<Duration> took;  // until the last action had ended
+  std::string cause;             // "commit", "rollback", "sync", "switch", "start"
   Outcome outcome = Outcome::progressing;
-  std::string message;                // why degraded or rejected
+  std::string message;  // why degraded or rejected
 
   bool operator==(const HistoryEntry&) const = default;
 };

@@ -94,10 +94,10 @@ struct Notified {
   bool is_ready = false;
   bool is_reloading = false;
   bool is_stopping = false;
-  bool is_watchdog = false;           // WATCHDOG=1
-  bool is_watchdog_trigger = false;   // WATCHDOG=trigger
-  std::optional<std::string> status;  // STATUS=
-  std::optional<Pid> main_pid;        // MAINPID=, in the agent's PID namespace
+  bool is_watchdog = false;                // WATCHDOG=1
+  bool is_watchdog_trigger = false;        // WATCHDOG=trigger
+  std::optional<std::string> status;       // STATUS=
+  std::optional<Pid> main_pid;             // MAINPID=, in the agent's PID namespace
   std::optional<Duration> extend_timeout;  // EXTEND_TIMEOUT_USEC=
   std::optional<Duration> watchdog;        // WATCHDOG_USEC=
 };
@@ -164,9 +164,9 @@ struct ShutdownRequested {
   bool stops_services = false;
 };
 
-using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned, SpawnFailed,
-                           ProcessExited, Emptied, MainPidFound, Notified, ConditionsChecked, PreflightChecked,
-                           ProbeFinished, ServiceRequested, SyncRequested, RollbackRequested, BranchSwitched,
-                           RequestNoticed, ShutdownRequested>;
+using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
+                           SpawnFailed, ProcessExited, Emptied, MainPidFound, Notified, ConditionsChecked,
+                           PreflightChecked, ProbeFinished, ServiceRequested, SyncRequested,
+                           RollbackRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
 
 }  // namespace gitproc

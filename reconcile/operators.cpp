@@ -17,16 +17,23 @@ void Reconciler::State::refuse(RequestId request, std::string message, ErrorCode
 
 void Reconciler::State::take(const ServiceRequested& event) {
   Service* service = table.find(event.service);
-  if (service == nullptr || (!service->desired && service->life.is_down())) {
+  bool is_there =
+      service != nullptr && (service->desired || !service->life.is_down() || adopted.contains(service->name));
+  if (!is_there) {
     refuse(event.request, "no service '" + event.service + "'", ErrorCode::not_found);
-    return;
-  }
-  if (!service->desired && event.verb != ServiceVerb::stop) {
-    refuse(event.request, "'" + event.service + "' is no longer in the repository");
     return;
   }
   if (is_shutting_down) {
     refuse(event.request, "the agent is shutting down", ErrorCode::unavailable);
+    return;
+  }
+  if (adopted.contains(service->name)) {
+    refuse(event.request, "'" + event.service + "' is not known yet: the agent has just started",
+           ErrorCode::unavailable);
+    return;
+  }
+  if (!service->desired && event.verb != ServiceVerb::stop) {
+    refuse(event.request, "'" + event.service + "' is no longer in the repository");
     return;
   }
   switch (event.verb) {
@@ -61,21 +68,26 @@ void Reconciler::State::request_start(Service& service, const ServiceRequested& 
     bool was_in_backoff = service.life.phase() == Phase::backoff;
     // A start during RestartSec= means now (systemd waits here, to everybody's surprise).
     if (was_in_backoff) {
-      act(service, [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
+      act(service,
+          [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
     }
     release(service);
     service.reason = "started by " + request.by;
     // Who is told to start displaces what conflicts with it.
     auto displace = [&](const Edge& edge) {
       Service& other = *table.at(edge.other);
-      if (!edge.relations.has(Relation::conflicts) || !other.desired || !other.desired->is_desired_running) return;
+      if (!edge.relations.has(Relation::conflicts) || !other.desired || !other.desired->is_desired_running)
+        return;
       if (durable.holds.contains(other.name)) return;
-      change_durable().holds.insert_or_assign(other.name, OperatorHold{"the start of " + service.name, now.wall});
+      change_durable().holds.insert_or_assign(other.name,
+                                              OperatorHold{"the start of " + service.name, now.wall});
       mark_stop(other, {StopCause::operator_request, "conflicts with " + service.name});
       touch(other);
     };
-    for (const Edge& edge : service.out) displace(edge);
-    for (const Edge& edge : service.in) displace(edge);
+    for (const Edge& edge : service.out)
+      displace(edge);
+    for (const Edge& edge : service.in)
+      displace(edge);
   } else {
     release(service);
   }
@@ -112,19 +124,25 @@ void Reconciler::State::request_reload(Service& service, const ServiceRequested&
   act(service, [&](Lifecycle& life, LifecycleContext& context) { is_begun = life.reload(context); });
   if (!is_begun) {
     bool has_command = service.life.unit() && !service.life.unit()->commands(ExecPhase::reload).empty();
-    refuse(request.request, has_command ? "'" + service.name + "' is " + std::string(to_string(shown_state(service)))
-                                        : "'" + service.name + "' has no ExecReload=");
+    refuse(request.request, has_command
+                                ? "'" + service.name + "' is " + std::string(to_string(shown_state(service)))
+                                : "'" + service.name + "' has no ExecReload=");
     return;
   }
   waiting[service.id].push_back({request.request, ServiceVerb::reload});
 }
 
-std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& request, const Service& service) const {
+std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& request,
+                                                    const Service& service) const {
   auto good = [&](std::string message, Pid pid = 0) {
-    return Answer{.request = request.request, .error = std::nullopt, .message = std::move(message), .pid = pid};
+    return Answer{
+        .request = request.request, .error = std::nullopt, .message = std::move(message), .pid = pid};
   };
   auto bad_end = [&](std::string message) {
-    return Answer{.request = request.request, .error = Error{"'" + service.name + "' " + message}, .message = "", .pid = 0};
+    return Answer{.request = request.request,
+                  .error = Error{"'" + service.name + "' " + message},
+                  .message = "",
+                  .pid = 0};
   };
   if (service.stop_mark || service.restart_intent || service.life.is_stopping()) return std::nullopt;
   const Lifecycle& life = service.life;
@@ -137,7 +155,8 @@ std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& reques
     case ServiceVerb::reload:
       if (life.phase() == Phase::reload) return std::nullopt;
       if (!life.is_active()) return bad_end("ended while it was reloaded");
-      return life.last_reload_failed() ? bad_end("could not be reloaded: ExecReload= failed") : good("reloaded");
+      return life.last_reload_failed() ? bad_end("could not be reloaded: ExecReload= failed")
+                                       : good("reloaded");
     case ServiceVerb::start:
     case ServiceVerb::restart: break;
   }
@@ -218,13 +237,15 @@ void Reconciler::State::take(const RollbackRequested& event) {
     }
   }
   if (!commit) {
-    refuse(event.request, "no other commit has been healthy on this node; name one: gitproc rollback REVISION");
+    refuse(event.request,
+           "no other commit has been healthy on this node; name one: gitproc rollback REVISION");
     return;
   }
   pin_before = durable.pin;
   is_pin_tried = loaded && loaded->id == *commit;
   if (rejected && rejected->id == *commit) rejected.reset();
-  set_pin(Pin{.commit = *commit, .by = event.by, .at = now.wall, .reason = event.reason, .until = event.until});
+  set_pin(
+      Pin{.commit = *commit, .by = event.by, .at = now.wall, .reason = event.reason, .until = event.until});
   if (!event.waits) {
     answer(event.request, "");
   } else {
@@ -238,6 +259,8 @@ void Reconciler::State::take(const ShutdownRequested& event) {
     return;
   }
   is_shutting_down = true;
+  is_settling_in = false;
+  adopt_all();
   for (const auto& [name, id] : table.by_name()) {
     Service& service = *table.at(id);
     if (!service.life.is_down()) mark_stop(service, {StopCause::operator_request, "the agent shuts down"});
@@ -253,7 +276,8 @@ void Reconciler::State::answer_syncs() {
     if (state == SyncState::synced) {
       answer(sync.request, "");
     } else if (state == SyncState::progressing) {
-      refuse(sync.request, "not settled in time: " + std::to_string(in_motion.size()) + " services still in motion");
+      refuse(sync.request,
+             "not settled in time: " + std::to_string(in_motion.size()) + " services still in motion");
     } else {
       refuse(sync.request, std::string(to_string(state)) + ": " + sync_error());
     }
@@ -273,7 +297,8 @@ SyncState Reconciler::State::sync_state() const {
 std::string Reconciler::State::sync_error() const {
   switch (sync_state()) {
     case SyncState::error: return read_error.empty() ? tip_error : read_error;
-    case SyncState::rejected: return rejection.empty() ? "the commit was rejected" : to_string(rejection.front());
+    case SyncState::rejected:
+      return rejection.empty() ? "the commit was rejected" : to_string(rejection.front());
     case SyncState::degraded: return bad_services();
     case SyncState::held:
     case SyncState::progressing:

@@ -19,15 +19,20 @@ std::string_view to_string(SyncState state) {
   __builtin_unreachable();
 }
 
-Reconciler::State::State(Options given_options, DurableState given_durable, std::vector<AdoptedService> given_adopted)
+Reconciler::State::State(Options given_options, DurableState given_durable,
+                         std::vector<AdoptedService> given_adopted)
     : options(std::move(given_options)), durable(std::move(given_durable)), ids(options.seed) {
   // An operator's start lasts until the next boot.
-  std::erase_if(durable.operator_starts, [this](const auto& entry) { return entry.second.boot_id != options.boot_id; });
+  std::erase_if(durable.operator_starts,
+                [this](const auto& entry) { return entry.second.boot_id != options.boot_id; });
   for (AdoptedService& record : given_adopted) {
     table.intern(record.name);
     adopted.emplace(record.name, std::move(record));
   }
-  is_booting = durable.applied.has_value() && !adopted.empty();
+  is_booting = boot_commit().has_value();
+  // The former agent may have been killed between the state file and the repository.
+  emit(SetMarker{Marker::applied, durable.applied});
+  emit(SetMarker{Marker::pinned, durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
 }
 
 Reconciler::Reconciler(Options options, DurableState durable, std::vector<AdoptedService> adopted)
@@ -71,13 +76,15 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
 Instant Reconciler::next_deadline() const {
   Instant next = state_->timers.empty() ? never : state_->timers.begin()->first;
   next = std::min({next, state_->retry_at, state_->healthy_at});
-  for (const WaitingSync& sync : state_->syncs) next = std::min(next, sync.deadline);
+  for (const WaitingSync& sync : state_->syncs)
+    next = std::min(next, sync.deadline);
   if (state_->durable.pin && state_->durable.pin->until) {
     // A calendar time, told in the span that is left of it as of the last step.
     next = std::min(next, after(state_->now.instant, *state_->durable.pin->until - state_->now.wall));
   }
   if (state_->durable.branch_override && state_->durable.branch_override->until) {
-    next = std::min(next, after(state_->now.instant, *state_->durable.branch_override->until - state_->now.wall));
+    next = std::min(next,
+                    after(state_->now.instant, *state_->durable.branch_override->until - state_->now.wall));
   }
   return next;
 }

@@ -40,9 +40,9 @@ struct ServiceView {
   bool is_held = false;
   std::optional<ObjectId> commit;  // that last changed what it runs, as far as this agent saw
   std::string file;
-  std::string reason;              // why it is in this state, one clause
+  std::string reason;  // why it is in this state, one clause
   std::optional<WallTime> next_restart;
-  UnitPtr unit;                    // the one it runs, or would run
+  UnitPtr unit;  // the one it runs, or would run
   InvocationId invocation;
 };
 
@@ -64,8 +64,8 @@ struct NodeView {
 class Reconciler {
  public:
   struct Options {
-    std::string boot_id;                        // changes with every boot and every new container
-    std::uint64_t seed = 0;                     // for invocation ids
+    std::string boot_id;     // changes with every boot and every new container
+    std::uint64_t seed = 0;  // for invocation ids
     Duration min_healthy_time = std::chrono::seconds(10);
     Duration rollout_deadline = std::chrono::minutes(5);  // how long sync and rollback wait to settle
   };
@@ -82,7 +82,7 @@ class Reconciler {
 
   // --- views, for status ---
   NodeView node() const;
-  std::optional<ObjectId> tip() const;         // of the followed branch, as last observed
+  std::optional<ObjectId> tip() const;        // of the followed branch, as last observed
   std::vector<ServiceView> services() const;  // by name
   std::optional<ServiceView> service(std::string_view name) const;
   std::optional<ServiceId> find(std::string_view name) const;

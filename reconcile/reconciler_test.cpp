@@ -19,15 +19,19 @@ UnitPtr make_unit(const std::string& name, auto&&... changes) {
   (changes(*unit), ...);
   std::uint64_t hash = 1469598103934665603u;
   auto mix = [&hash](const std::string& text) {
-    for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    for (char c : text)
+      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   };
   mix(unit->name);
   for (const ExecCommand& command : unit->start) {
-    for (const std::string& argument : command.arguments) mix(argument + ",");
+    for (const std::string& argument : command.arguments)
+      mix(argument + ",");
   }
   mix(unit->description + (unit->is_desired_running ? "r" : "s"));
-  for (const std::string& other : unit->dependencies->requires_) mix("R" + other);
-  for (const std::string& other : unit->dependencies->after) mix("A" + other);
+  for (const std::string& other : unit->dependencies->requires_)
+    mix("R" + other);
+  for (const std::string& other : unit->dependencies->after)
+    mix("A" + other);
   unit->fingerprint = hash;
   unit->sources = {{name + ".service", {}}};
   return unit;
@@ -65,12 +69,14 @@ ObjectId id_of(unsigned number) {
 class World {
  public:
   explicit World(DurableState durable = {}, std::vector<AdoptedService> adopted = {}) {
-    reconciler = std::make_unique<Reconciler>(Reconciler::Options{.boot_id = "boot", .seed = 7}, std::move(durable), std::move(adopted));
+    reconciler = std::make_unique<Reconciler>(Reconciler::Options{.boot_id = "boot", .seed = 7},
+                                              std::move(durable), std::move(adopted));
   }
 
   void commit(unsigned number, std::vector<UnitPtr> units) {
     UnitMap map;
-    for (UnitPtr& unit : units) map.emplace(unit->name, unit);
+    for (UnitPtr& unit : units)
+      map.emplace(unit->name, unit);
     commits[id_of(number)] = std::move(map);
     happens(TipObserved{"main", id_of(number), ""});
   }
@@ -125,7 +131,8 @@ class World {
     CommitLoaded loaded{.commit = info, .changes = {}, .warnings = {}};
     for (const auto& [name, unit] : wanted) {
       auto known = catalog.find(name);
-      if (known == catalog.end() || known->second->fingerprint != unit->fingerprint) loaded.changes.push_back({name, unit});
+      if (known == catalog.end() || known->second->fingerprint != unit->fingerprint)
+        loaded.changes.push_back({name, unit});
     }
     for (const auto& [name, unit] : catalog) {
       if (!wanted.contains(name)) loaded.changes.push_back({name, nullptr});
@@ -150,13 +157,16 @@ class World {
     if (kill.main_pid != 0 && alive.contains(name) && !immortal.contains(name)) {
       log.push_back("stop " + name);
       alive.erase(name);
-      events.push_back(ProcessExited{kill.service, kill.main_pid, {ExitStatus::Kind::killed, kill.signal}, false});
+      events.push_back(
+          ProcessExited{kill.service, kill.main_pid, {ExitStatus::Kind::killed, kill.signal}, false});
     }
     if (kill.awaits_empty && !alive.contains(name)) events.push_back(Emptied{kill.service});
   }
   void carry_out(const AwaitMainPid&) {}
   void carry_out(const CleanUp&) {}
-  void carry_out(const CheckConditions& check) { events.push_back(ConditionsChecked{check.service, true, false, ""}); }
+  void carry_out(const CheckConditions& check) {
+    events.push_back(ConditionsChecked{check.service, true, false, ""});
+  }
   void carry_out(const Preflight& check) {
     events.push_back(PreflightChecked{check.service, check.unit->fingerprint,
                                       missing.contains(check.unit->name) ? "no executable" : ""});
@@ -164,7 +174,9 @@ class World {
   void carry_out(const StartProbe&) {}
   void carry_out(const CancelProbe&) {}
   void carry_out(const RunRecord&) {}
-  void carry_out(const Answer& answer) { answers[answer.request] = answer.error ? answer.error->message : "done"; }
+  void carry_out(const Answer& answer) {
+    answers[answer.request] = answer.error ? answer.error->message : "done";
+  }
   void carry_out(const Announce&) {}
   void carry_out(const ExitAgent&) { has_exited = true; }
 
@@ -181,7 +193,8 @@ class World {
   std::string rollback(std::optional<unsigned> number) {
     RequestId id{++last_request};
     std::optional<ObjectId> commit = number ? std::optional(id_of(*number)) : std::nullopt;
-    happens(RollbackRequested{.request = id, .commit = commit, .by = "uid 0", .reason = "", .until = {}, .waits = true});
+    happens(RollbackRequested{
+        .request = id, .commit = commit, .by = "uid 0", .reason = "", .until = {}, .waits = true});
     return answers.contains(id) ? answers[id] : "(waiting)";
   }
   std::vector<std::string> take_log() { return std::exchange(log, {}); }
@@ -193,7 +206,8 @@ class World {
 
   static std::string join(const std::vector<std::string>& words) {
     std::string joined;
-    for (const std::string& word : words) joined += (joined.empty() ? "" : " ") + word;
+    for (const std::string& word : words)
+      joined += (joined.empty() ? "" : " ") + word;
     return joined;
   }
 
@@ -381,7 +395,8 @@ TEST_CASE("a new commit takes over from one that is still being applied") {
 }
 
 TEST_CASE("a started agent adopts what runs and starts only what is missing") {
-  UnitPtr db = make_unit("db"), web = make_unit("web", needs("db")), job = make_unit("job", of_type(ServiceType::oneshot));
+  UnitPtr db = make_unit("db"), web = make_unit("web", needs("db")),
+          job = make_unit("job", of_type(ServiceType::oneshot));
   DurableState durable;
   durable.applied = id_of(1);
   AdoptedService running{.name = "db", .fingerprint = db->fingerprint};
@@ -398,7 +413,8 @@ TEST_CASE("a started agent adopts what runs and starts only what is missing") {
 }
 
 TEST_CASE("what changed while the agent was away is compared with what runs, not with the last commit") {
-  UnitPtr a1 = make_unit("a"), a2 = make_unit("a", version("2")), b1 = make_unit("b"), b2 = make_unit("b", version("2"));
+  UnitPtr a1 = make_unit("a"), a2 = make_unit("a", version("2")), b1 = make_unit("b"),
+          b2 = make_unit("b", version("2"));
   DurableState durable;
   durable.applied = id_of(1);
   auto running = [](const UnitPtr& unit, Pid pid) {
@@ -417,7 +433,8 @@ TEST_CASE("what changed while the agent was away is compared with what runs, not
   CHECK(world.sync_state() == "synced");
 }
 
-TEST_CASE("what an earlier agent started and no commit knows is stopped; what only the new commit knows is kept") {
+TEST_CASE(
+    "what an earlier agent started and no commit knows is stopped; what only the new commit knows is kept") {
   auto running = [](const UnitPtr& unit, Pid pid) {
     AdoptedService service{.name = unit->name, .fingerprint = unit->fingerprint};
     service.main = AdoptedProcess{pid, true};

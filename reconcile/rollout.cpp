@@ -16,12 +16,34 @@ namespace {
 // How many services an outcome names before it says "and N more".
 constexpr std::size_t named_services = 5;
 
+// For a service that was started from a unit which nobody knows any more: enough to stop it by.
+UnitPtr stand_in(const AdoptedService& record, const Unit* successor) {
+  auto unit = std::make_shared<Unit>();
+  unit->name = record.name;
+  unit->fingerprint = record.fingerprint;
+  if (successor != nullptr) {
+    unit->kill = successor->kill;
+    unit->timeouts = successor->timeouts;
+  }
+  return unit;
+}
+
 }  // namespace
 
 std::optional<ObjectId> Reconciler::State::target() const {
-  if (is_booting) return durable.applied;
+  if (is_booting) return boot_commit();
   if (durable.pin) return durable.pin->commit;
   return tip;
+}
+
+// What tells most of what an earlier agent left running.
+std::optional<ObjectId> Reconciler::State::boot_commit() const {
+  if (durable.applied) return durable.applied;
+  // It may have been killed while it applied its first.
+  for (auto entry = durable.history.rbegin(); entry != durable.history.rend(); ++entry) {
+    if (entry->outcome != Outcome::rejected) return entry->commit;
+  }
+  return std::nullopt;
 }
 
 const char* Reconciler::State::target_cause() const {
@@ -53,11 +75,13 @@ void Reconciler::State::take(const BranchSwitched& event) {
 
 void Reconciler::State::pursue_target() {
   if (durable.pin && durable.pin->until && now.wall >= *durable.pin->until) lift_pin("its time is up");
-  if (durable.branch_override && durable.branch_override->until && now.wall >= *durable.branch_override->until) {
+  if (durable.branch_override && durable.branch_override->until &&
+      now.wall >= *durable.branch_override->until) {
     change_durable().branch_override.reset();
   }
   if (retry_at <= now.instant) retry_at = never;
   std::optional<ObjectId> wanted = target();
+  if (wanted != unread) read_error.clear();
   if (loading || exporting || !wanted || is_shutting_down || retry_at != never) return;
   if (loaded && loaded->id == *wanted) {
     if (!has_staged_commit && current && current->id == *wanted) end_settling_in();
@@ -74,7 +98,10 @@ void Reconciler::State::pursue_target() {
 
 void Reconciler::State::end_settling_in() {
   if (!std::exchange(is_settling_in, false)) return;
+  supersede_unfinished();
+  adopt_all();
   replace_unknown_units();
+  resume_adopted();
   touch_all();
 }
 
@@ -84,7 +111,8 @@ void Reconciler::State::take(const CommitLoaded& event) {
   loaded = event.commit;
   warnings = event.warnings;
   has_staged_commit = true;
-  for (const UnitChange& change : event.changes) staged.insert_or_assign(change.name, change.unit);
+  for (const UnitChange& change : event.changes)
+    staged.insert_or_assign(change.name, change.unit);
   if (target() == event.commit.id) {
     rejected.reset();
     rejection.clear();
@@ -125,10 +153,12 @@ void Reconciler::State::take(const CommitUnreadable& event) {
     return;
   }
   end_settling_in();
+  unread = event.commit;
   read_error = "cannot read commit " + event.commit.abbreviated() + ": " + event.error;
   retry_at = after(now.instant, reload_delay);
   emit(Announce{"", "error", "", "", read_error, event.commit});
-  if (durable.pin && durable.pin->commit == event.commit && !is_pin_tried) undo_pin(std::exchange(read_error, ""));
+  if (durable.pin && durable.pin->commit == event.commit && !is_pin_tried)
+    undo_pin(std::exchange(read_error, ""));
 }
 
 void Reconciler::State::take(const TreeExported& event) {
@@ -136,6 +166,7 @@ void Reconciler::State::take(const TreeExported& event) {
   CommitInfo commit = *std::exchange(exporting, std::nullopt);
   if (!event.error.empty()) {
     end_settling_in();
+    unread = event.commit;
     read_error = "cannot export the tree of " + event.commit.abbreviated() + ": " + event.error;
     retry_at = after(now.instant, reload_delay);
     emit(Announce{"", "error", "", "", read_error, event.commit});
@@ -150,7 +181,7 @@ void Reconciler::State::take(const TreeExported& event) {
 
 void Reconciler::State::begin_rollout() {
   bool is_same = current && current->id == loaded->id;
-  if (is_applying && !is_same) set_outcome(Outcome::superseded, "");
+  if (current && !is_same && outcome == Outcome::progressing) set_outcome(Outcome::superseded, "");
   bool was_booting = std::exchange(is_booting, false);
   const char* why = was_booting ? "start" : target_cause();
   current = loaded;
@@ -162,15 +193,19 @@ void Reconciler::State::begin_rollout() {
   // whether a newer commit wants something else.
   bool was_settling_in = std::exchange(is_settling_in, was_booting && target() && target() != current->id);
   adopt_all();
-  for (auto& [name, unit] : std::exchange(staged, {})) apply_change(table.intern(name), std::move(unit));
+  for (auto& [name, unit] : std::exchange(staged, {}))
+    apply_change(table.intern(name), std::move(unit));
   if (!is_settling_in) replace_unknown_units();
+  resume_adopted();
   if (was_settling_in) touch_all();
 
   is_applying = true;
   applying_since = now.instant;
   cause = why;
+  if (!is_settling_in) supersede_unfinished();
   if (durable.applied == current->id) return;  // the same commit again, after a restart of the agent
   emit(Announce{"", "applying", "", "", why, current->id});
+  if (unfinished_of_current() != nullptr) return;
   record({.commit = current->id,
           .subject = current->subject,
           .author = current->author,
@@ -181,27 +216,63 @@ void Reconciler::State::begin_rollout() {
           .message = ""});
 }
 
-void Reconciler::State::adopt_all() {
-  for (const auto& [name, record] : std::exchange(adopted, {})) adopt_one(table.intern(name), record);
+// The entry of an earlier agent that began with the current commit and did not live to see its end.
+HistoryEntry* Reconciler::State::unfinished_of_current() {
+  for (auto entry = durable.history.rbegin(); entry != durable.history.rend(); ++entry) {
+    if (entry->outcome == Outcome::rejected) continue;
+    return entry->commit == current->id && entry->outcome == Outcome::progressing ? &*entry : nullptr;
+  }
+  return nullptr;
 }
 
-void Reconciler::State::adopt_one(Service& service, const AdoptedService& record) {
-  UnitPtr unit;
-  if (auto found = staged.find(service.name); found != staged.end()) unit = found->second;
-  bool is_known = unit && unit->fingerprint == record.fingerprint;
-  if (!unit) {
-    // It runs but is in no commit that can be read: enough of a unit to stop it by.
-    auto placeholder = std::make_shared<Unit>();
-    placeholder->name = service.name;
-    placeholder->fingerprint = record.fingerprint;
-    unit = placeholder;
+void Reconciler::State::supersede_unfinished() {
+  const HistoryEntry* own = unfinished_of_current();
+  for (HistoryEntry& entry : durable.history) {
+    if (entry.outcome != Outcome::progressing || &entry == own) continue;
+    entry.outcome = Outcome::superseded;
+    ++durable_version;
   }
-  if (!is_known) unknown_units.insert(service.id);
-  service.adopted_fingerprint = record.fingerprint;
+}
+
+// Takes over what an earlier agent left. While another commit may follow at once, which may be what a service was
+// started from, those whose unit is not known wait for it.
+void Reconciler::State::adopt_all() {
+  for (auto next = adopted.begin(); next != adopted.end();) {
+    Service& service = table.intern(next->first);
+    UnitPtr unit = service.desired;
+    if (auto found = staged.find(service.name); found != staged.end()) unit = found->second;
+    bool is_known = unit && unit->fingerprint == next->second.fingerprint;
+    if (is_known || !is_settling_in) {
+      AdoptedService record = std::move(next->second);
+      next = adopted.erase(next);
+      adopt_one(service, record, is_known ? unit : stand_in(record, unit.get()));
+      if (!is_known) unknown_units.insert(service.id);
+    } else {
+      ++next;
+    }
+  }
+}
+
+void Reconciler::State::adopt_one(Service& service, const AdoptedService& record, UnitPtr unit) {
+  just_adopted.push_back(service.id);
   service.latch = record.latch;
   service.reason = "adopted";
   act(service, [&](Lifecycle& life, LifecycleContext& context) { life.adopt(record, unit, context); });
+  for (const ProcessExited& exit : early_exits) {
+    if (exit.service == service.id) take(exit);
+  }
   touch(service);
+}
+
+// When all relations are known: what an earlier agent had begun, and what it knew of them.
+void Reconciler::State::resume_adopted() {
+  for (ServiceId id : std::exchange(just_adopted, {})) {
+    Service* service = table.at(id);
+    if (service == nullptr || service->life.is_down() || !service->desired) continue;
+    pull_in_dependencies(*service);
+    if (durable.holds.contains(service->name)) mark_stop(*service, {StopCause::operator_request, "is held"});
+  }
+  if (adopted.empty()) early_exits.clear();
 }
 
 // Services that an earlier agent started from a unit of neither the commit it had applied nor the one wanted now.
@@ -226,7 +297,8 @@ void Reconciler::State::apply_change(Service& service, UnitPtr unit) {
   if (service.desired) {
     table.relate(service, service.desired.get());
     auto started = durable.operator_starts.find(service.name);
-    if (started != durable.operator_starts.end() && started->second.fingerprint != service.desired->fingerprint) {
+    if (started != durable.operator_starts.end() &&
+        started->second.fingerprint != service.desired->fingerprint) {
       change_durable().operator_starts.erase(started);
     }
     if (service.life.unit() == nullptr) {
@@ -248,12 +320,7 @@ void Reconciler::State::apply_change(Service& service, UnitPtr unit) {
 
 void Reconciler::State::apply_difference(Service& service) {
   UnitDifference change = difference(*service.life.unit(), *service.desired);
-  if (unknown_units.contains(service.id)) {
-    bool is_found = service.desired->fingerprint == service.adopted_fingerprint;
-    if (is_found) service.life.replace_unit(service.desired);
-    if (is_settling_in && !is_found) return;  // the next commit may be the one it was started from
-    unknown_units.erase(service.id);
-    if (is_found) return;
+  if (unknown_units.erase(service.id) != 0) {
     change = {ChangeEffect::restart, {"what it was started from is not known any more"}};
   }
   service.preflight_error.clear();
@@ -263,15 +330,19 @@ void Reconciler::State::apply_difference(Service& service) {
     if (service.life.unit()->fingerprint != service.desired->fingerprint) change.effect = ChangeEffect::later;
   }
   std::string why;
-  for (const std::string& directive : change.directives) why += (why.empty() ? "" : ", ") + directive;
+  for (const std::string& directive : change.directives)
+    why += (why.empty() ? "" : ", ") + directive;
   why += " changed";
 
-  bool lifts_latch = change.effect >= ChangeEffect::reload ||
-                     (change.effect == ChangeEffect::later && service.latch && service.latch->kind == LatchKind::failed);
+  bool lifts_latch =
+      change.effect >= ChangeEffect::reload ||
+      (change.effect == ChangeEffect::later && service.latch && service.latch->kind == LatchKind::failed);
   if (lifts_latch && service.latch) {
     set_latch(service, std::nullopt);
     service.life.reset_failed();
   }
+  bool is_unwanted = !service.life.is_down() && !service.desired->is_desired_running &&
+                     !service.is_pulled_in && !durable.operator_starts.contains(service.name);
   bool can_reload = service.life.is_active() && service.life.phase() != Phase::exited &&
                     !service.desired->commands(ExecPhase::reload).empty();
   switch (change.effect) {
@@ -279,6 +350,7 @@ void Reconciler::State::apply_difference(Service& service) {
     case ChangeEffect::later:
     case ChangeEffect::adjust:
       service.life.replace_unit(service.desired);
+      if (is_unwanted) break;  // without a stamp: whoever adopts it knows that it is not as it should be
       emit(RunRecord{.service = service.id,
                      .name = service.name,
                      .kind = RunRecord::Kind::stamped,
@@ -306,7 +378,8 @@ void Reconciler::State::apply_difference(Service& service) {
       service.reason = why;
       if (service.life.is_down()) {
         // Nothing to lose: a service in backoff is tried at once, with its new unit.
-        act(service, [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
+        act(service,
+            [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
         service.life.reset_failed();
       } else if (wants_running(service)) {
         service.restart_intent = RestartIntent{"restarted: " + why, true, false};
@@ -315,9 +388,8 @@ void Reconciler::State::apply_difference(Service& service) {
       }
       break;
   }
-  bool is_unwanted = !service.life.is_down() && !service.stop_mark && !service.desired->is_desired_running &&
-                     !service.is_pulled_in && !durable.operator_starts.contains(service.name);
-  if (is_unwanted) mark_stop(service, {StopCause::operator_request, "DesiredState=stopped"});
+  if (is_unwanted && !service.stop_mark)
+    mark_stop(service, {StopCause::operator_request, "DesiredState=stopped"});
 }
 
 // --- how it went ---
@@ -366,7 +438,7 @@ void Reconciler::State::set_outcome(Outcome reached, std::string message) {
   if (entry == nullptr) return;
   // A commit that is only come back to, after a restart of the agent, keeps what was found of it.
   if (reached == Outcome::superseded && entry->outcome != Outcome::progressing) return;
-  if (entry->outcome == reached) return;
+  if (entry->outcome == reached || entry->outcome == Outcome::healthy) return;
   entry->outcome = reached;
   entry->message = std::move(message);
   emit(Announce{"", std::string(to_string(reached)), "", "", entry->message, current->id});
@@ -412,7 +484,8 @@ void Reconciler::State::set_pin(std::optional<Pin> pin) {
 void Reconciler::State::undo_pin(const std::string& why) {
   set_pin(std::exchange(pin_before, std::nullopt));
   is_pin_tried = true;
-  for (const WaitingSync& sync : std::exchange(syncs, {})) refuse(sync.request, "cannot roll back: " + why);
+  for (const WaitingSync& sync : std::exchange(syncs, {}))
+    refuse(sync.request, "cannot roll back: " + why);
 }
 
 void Reconciler::State::lift_pin(std::string why) {

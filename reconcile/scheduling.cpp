@@ -15,12 +15,15 @@ void Reconciler::State::touch(Service& service) {
 }
 
 void Reconciler::State::touch_all() {
-  for (const auto& [name, id] : table.by_name()) touch(*table.at(id));
+  for (const auto& [name, id] : table.by_name())
+    touch(*table.at(id));
 }
 
 void Reconciler::State::touch_neighbours(Service& service) {
-  for (const Edge& edge : service.out) touch(*table.at(edge.other));
-  for (const Edge& edge : service.in) touch(*table.at(edge.other));
+  for (const Edge& edge : service.out)
+    touch(*table.at(edge.other));
+  for (const Edge& edge : service.in)
+    touch(*table.at(edge.other));
 }
 
 void Reconciler::State::evaluate(Service& service) {
@@ -43,12 +46,15 @@ void Reconciler::State::evaluate_up(Service& service) {
       if (!edge.relations.has(Relation::binds_to)) continue;
       const Service& other = *table.at(edge.other);
       bool is_coming = other.life.is_starting() && !edge.relations.has(Relation::after);
-      if (!other.life.is_active() && !is_coming && !(other.life.is_starting() && service.life.is_starting())) {
-        mark_stop(service, {StopCause::operator_request, "bound to " + other.name + ", which is not running"});
+      if (!other.life.is_active() && !is_coming &&
+          !(other.life.is_starting() && service.life.is_starting())) {
+        mark_stop(service,
+                  {StopCause::operator_request, "bound to " + other.name + ", which is not running"});
         break;
       }
     }
-    bool is_unwanted = service.desired && !service.stop_mark && !adopted.contains(service.name) && is_shutting_down;
+    bool is_unwanted =
+        service.desired && !service.stop_mark && !adopted.contains(service.name) && is_shutting_down;
     if (is_unwanted) mark_stop(service, {StopCause::operator_request, "the agent shuts down"});
   }
   if (service.restart_intent && !service.stop_mark && !service.life.is_stopping()) begin_restart(service);
@@ -87,14 +93,14 @@ void Reconciler::State::take(const PreflightChecked& event) {
 }
 
 void Reconciler::State::evaluate_down(Service& service) {
-  service.restart_intent.reset();  // its end was what it was waiting for
-  if (!service.desired) {
-    if (!adopted.contains(service.name)) retire(service);
-    return;
-  }
+  if (adopted.contains(service.name)) return;  // it may be up, for all that is known
+  service.restart_intent.reset();              // its end was what it was waiting for
+  if (!service.desired) return retire(service);
   if (!wants_running(service)) {
     if (service.life.phase() == Phase::backoff) {
-      act(service, [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::operator_request, context); });
+      act(service, [](Lifecycle& life, LifecycleContext& context) {
+        life.stop(StopCause::operator_request, context);
+      });
     }
     if (service.wait != Wait::none) {
       service.wait = Wait::none;
@@ -118,8 +124,10 @@ void Reconciler::State::evaluate_down(Service& service) {
 }
 
 bool Reconciler::State::wants_running(const Service& service) const {
-  if (!service.desired || service.latch || is_shutting_down || durable.holds.contains(service.name)) return false;
-  return service.desired->is_desired_running || service.is_pulled_in || durable.operator_starts.contains(service.name);
+  if (!service.desired || service.latch || is_shutting_down || durable.holds.contains(service.name))
+    return false;
+  return service.desired->is_desired_running || service.is_pulled_in ||
+         durable.operator_starts.contains(service.name);
 }
 
 bool Reconciler::State::may_stop(const Service& service) {
@@ -127,7 +135,8 @@ bool Reconciler::State::may_stop(const Service& service) {
   // units that stay are of two commits, whose orders together may hold a cycle: only their own kind counts.
   auto is_first = [&](ServiceId id) {
     const Service& other = *table.at(id);
-    return other.stop_mark && !other.life.is_down() && (other.desired == nullptr) == (service.desired == nullptr);
+    return other.stop_mark && !other.life.is_down() &&
+           (other.desired == nullptr) == (service.desired == nullptr);
   };
   for (const Edge& edge : service.in) {
     if (edge.relations.has(Relation::after) && is_first(edge.other)) return false;
@@ -145,6 +154,16 @@ bool Reconciler::State::hold_back(Service& service, Wait wait, std::string reaso
   after_change(service);
   if (is_news) touch_neighbours(service);  // who only waits in order may go on, or has to wait
   return false;
+}
+
+bool Reconciler::State::wait_for(Service& service, Service& other) {
+  // Order beats waves: who is waited for must not wait for this one's wave to settle.
+  bool is_behind = service.wave && (!other.wave || *other.wave > *service.wave);
+  if (is_behind && is_pending(other)) {
+    set_wave(other, service.wave);
+    touch(other);
+  }
+  return hold_back(service, Wait::ordering, "waits for " + other.name);
 }
 
 bool Reconciler::State::is_pending(Service& service) const {
@@ -169,7 +188,8 @@ bool Reconciler::State::may_start(Service& service) {
       if (back.other == edge.other && back.relations.has(Relation::before)) is_ordered = true;
     }
     if (relations.takes_stops() && other.desired) {
-      if (durable.holds.contains(other.name)) return hold_back(service, Wait::dependency, other.name + " is held");
+      if (durable.holds.contains(other.name))
+        return hold_back(service, Wait::dependency, other.name + " is held");
       if (other.stop_mark) return hold_back(service, Wait::ordering, other.name + " is stopping");
     }
     if (!relations.is_hard()) continue;
@@ -179,29 +199,33 @@ bool Reconciler::State::may_start(Service& service) {
       is_satisfied = is_satisfied || is_done;
     }
     if (is_satisfied) continue;
-    if (is_ordered || relations.has(Relation::requisite)) {
-      if (is_pending(other)) return hold_back(service, Wait::ordering, "waits for " + other.name);
+    // Bound without an order, both may come up together, but not this one alone: it would be stopped at once.
+    bool is_bound_to_none = relations.has(Relation::binds_to) && !other.life.is_starting();
+    if (is_ordered || relations.has(Relation::requisite) || is_bound_to_none) {
+      if (is_pending(other)) return wait_for(service, other);
       if (other.life.is_stopping()) return hold_back(service, Wait::ordering, other.name + " is stopping");
-      std::string state = other.desired ? "which is " + std::string(to_string(shown_state(other))) : "which is not there";
+      std::string state =
+          other.desired ? "which is " + std::string(to_string(shown_state(other))) : "which is not there";
       return hold_back(service, Wait::dependency, "requires " + other.name + ", " + state);
     }
   }
 
   // Ordering alone: a stop goes before a start whatever the direction, a start waits for those before it.
   auto is_in_the_way = [this](Service& other, bool is_before_us) {
-    return (other.stop_mark && !other.life.is_down()) || other.life.is_stopping() || (is_before_us && is_pending(other));
+    return (other.stop_mark && !other.life.is_down()) || other.life.is_stopping() ||
+           (is_before_us && is_pending(other));
   };
   for (const Edge& edge : service.out) {
     bool is_before_us = edge.relations.has(Relation::after);
     if (!is_before_us && !edge.relations.has(Relation::before)) continue;
     Service& other = *table.at(edge.other);
-    if (is_in_the_way(other, is_before_us)) return hold_back(service, Wait::ordering, "waits for " + other.name);
+    if (is_in_the_way(other, is_before_us)) return wait_for(service, other);
   }
   for (const Edge& edge : service.in) {
     bool is_before_us = edge.relations.has(Relation::before);
     if (!is_before_us && !edge.relations.has(Relation::after)) continue;
     Service& other = *table.at(edge.other);
-    if (is_in_the_way(other, is_before_us)) return hold_back(service, Wait::ordering, "waits for " + other.name);
+    if (is_in_the_way(other, is_before_us)) return wait_for(service, other);
   }
   if (service.wait != Wait::none) {
     service.wait = Wait::none;
@@ -215,8 +239,10 @@ bool Reconciler::State::clear_conflicts(Service& service) {
     if (!edge.relations.has(Relation::conflicts)) return true;
     Service& other = *table.at(edge.other);
     if (other.life.is_down() && other.life.phase() != Phase::backoff) return true;
-    bool is_displaced = other.stop_mark || other.life.is_stopping() || !other.desired || !other.desired->is_desired_running;
-    if (!is_displaced) return hold_back(service, Wait::dependency, "conflicts with " + other.name + ", which runs");
+    bool is_displaced =
+        other.stop_mark || other.life.is_stopping() || !other.desired || !other.desired->is_desired_running;
+    if (!is_displaced)
+      return hold_back(service, Wait::dependency, "conflicts with " + other.name + ", which runs");
     if (!other.stop_mark) {
       if (durable.operator_starts.contains(other.name)) change_durable().operator_starts.erase(other.name);
       other.is_pulled_in = false;
@@ -291,7 +317,8 @@ void Reconciler::State::retire(Service& service) {
 void Reconciler::State::set_latch(Service& service, std::optional<Latch> latch) {
   if (service.latch == latch) return;
   service.latch = latch;
-  if (!latch) emit(RunRecord{.service = service.id, .name = service.name, .kind = RunRecord::Kind::forgotten});
+  if (!latch)
+    emit(RunRecord{.service = service.id, .name = service.name, .kind = RunRecord::Kind::forgotten});
   after_change(service);
 }
 
@@ -340,14 +367,16 @@ void Reconciler::State::after_change(Service& service) {
   if (is_news) {
     std::string reason = service.life.status_text().empty() ? service.reason : service.life.status_text();
     if (state == ServiceState::waiting) reason = service.waits_for;
-    emit(Announce{service.name, "state", std::string(to_string(service.shown_state)), std::string(to_string(state)),
-                  std::move(reason), std::nullopt});
+    emit(Announce{service.name, "state", std::string(to_string(service.shown_state)),
+                  std::string(to_string(state)), std::move(reason), std::nullopt});
   }
+  bool is_gone = service.is_shown && !shows;
   service.is_shown = shows;
   service.shown_state = state;
 
-  bool moves = state == ServiceState::starting || state == ServiceState::stopping || state == ServiceState::reloading ||
-               service.stop_mark.has_value() || service.restart_intent.has_value() ||
+  bool moves = state == ServiceState::starting || state == ServiceState::stopping ||
+               state == ServiceState::reloading || service.stop_mark.has_value() ||
+               service.restart_intent.has_value() ||
                (service.wait == Wait::ordering && state == ServiceState::waiting);
   moves ? (void)in_motion.insert(service.id) : (void)in_motion.erase(service.id);
   is_bad(service) ? (void)bad.insert(service.id) : (void)bad.erase(service.id);
@@ -360,7 +389,7 @@ void Reconciler::State::after_change(Service& service) {
     if (deadline != never) timers.insert({deadline, service.id});
     service.armed = deadline;
   }
-  if (is_news) {
+  if (is_news || is_gone) {
     touch(service);
     touch_neighbours(service);
   }
@@ -384,8 +413,10 @@ void Reconciler::State::set_wave(Service& service, std::optional<Wave> wave) {
     members.erase(service.id);
     if (members.empty()) {
       // A gate may have opened: those behind it are looked at again, once.
-      for (std::size_t later = static_cast<std::size_t>(*service.wave) + 1; later < unsettled.size(); ++later) {
-        for (ServiceId id : unsettled[later]) touch(*table.at(id));
+      for (std::size_t later = static_cast<std::size_t>(*service.wave) + 1; later < unsettled.size();
+           ++later) {
+        for (ServiceId id : unsettled[later])
+          touch(*table.at(id));
       }
     }
   }

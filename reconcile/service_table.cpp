@@ -48,27 +48,38 @@ void ServiceTable::connect(Service& from, std::string_view to, Relation relation
 
 void ServiceTable::relate(Service& service, const Unit* unit) {
   std::vector<ServiceId> former;
-  for (const Edge& edge : service.out) former.push_back(edge.other);
-  for (ServiceId id : former) drop_edge(at(id)->in, service.id);
+  for (const Edge& edge : service.out)
+    former.push_back(edge.other);
+  for (ServiceId id : former)
+    drop_edge(at(id)->in, service.id);
   service.out.clear();
 
   if (unit != nullptr) {
     const Dependencies& named = *unit->dependencies;
-    for (const std::string& to : named.requires_) connect(service, to, Relation::requires_);
-    for (const std::string& to : named.requisite) connect(service, to, Relation::requisite);
-    for (const std::string& to : named.binds_to) connect(service, to, Relation::binds_to);
-    for (const std::string& to : named.wants) connect(service, to, Relation::wants);
-    for (const std::string& to : named.part_of) connect(service, to, Relation::part_of);
-    for (const std::string& to : named.conflicts) connect(service, to, Relation::conflicts);
-    for (const std::string& to : named.after) connect(service, to, Relation::after);
-    for (const std::string& to : named.before) connect(service, to, Relation::before);
+    for (const std::string& to : named.requires_)
+      connect(service, to, Relation::requires_);
+    for (const std::string& to : named.requisite)
+      connect(service, to, Relation::requisite);
+    for (const std::string& to : named.binds_to)
+      connect(service, to, Relation::binds_to);
+    for (const std::string& to : named.wants)
+      connect(service, to, Relation::wants);
+    for (const std::string& to : named.part_of)
+      connect(service, to, Relation::part_of);
+    for (const std::string& to : named.conflicts)
+      connect(service, to, Relation::conflicts);
+    for (const std::string& to : named.after)
+      connect(service, to, Relation::after);
+    for (const std::string& to : named.before)
+      connect(service, to, Relation::before);
   }
-  for (ServiceId id : former) remove_if_unused(*at(id));
+  for (ServiceId id : former)
+    remove_if_unused(*at(id));
 }
 
 bool ServiceTable::remove_if_unused(Service& service) {
-  if (service.desired || !service.life.is_down() || !service.in.empty() || !service.out.empty() || service.is_queued ||
-      service.wave || service.is_shown) {
+  if (service.desired || !service.life.is_down() || !service.in.empty() || !service.out.empty() ||
+      service.is_queued || service.wave || service.is_shown || service.life.unit()) {
     return false;
   }
   by_name_.erase(service.name);

@@ -33,7 +33,9 @@ class Relations {
   constexpr void add(Relation relation) { bits_ |= static_cast<std::uint16_t>(relation); }
   constexpr bool has(Relation relation) const { return (bits_ & static_cast<std::uint16_t>(relation)) != 0; }
   // Requires=, Requisite= or BindsTo=: it cannot start without the other.
-  constexpr bool is_hard() const { return has(Relation::requires_) || has(Relation::requisite) || has(Relation::binds_to); }
+  constexpr bool is_hard() const {
+    return has(Relation::requires_) || has(Relation::requisite) || has(Relation::binds_to);
+  }
   // A stop or restart of the other reaches this one (systemd.unit(5): Requires=, BindsTo=, PartOf=).
   constexpr bool takes_stops() const { return is_hard() || has(Relation::part_of); }
   constexpr bool is_empty() const { return bits_ == 0; }
@@ -86,14 +88,13 @@ struct Service {
 
   std::optional<StopMark> stop_mark;
   std::optional<RestartIntent> restart_intent;
-  std::string preflight_error;   // why the old instance was left running
+  std::string preflight_error;  // why the old instance was left running
   std::optional<Latch> latch;
-  std::string waits_for;         // words for `wait`
-  std::string reason;            // what started, stopped or restarted it last
-  std::optional<Wave> wave;      // unsettled part of the commit being applied
+  std::string waits_for;     // words for `wait`
+  std::string reason;        // what started, stopped or restarted it last
+  std::optional<Wave> wave;  // unsettled part of the commit being applied
   Wait wait = Wait::none;
-  bool is_pulled_in = false;     // started because another one requires or wants it
-  std::uint64_t adopted_fingerprint = 0;  // of the unit that an earlier agent started it with
+  bool is_pulled_in = false;  // started because another one requires or wants it
   bool is_queued = false;
 
   // Bookkeeping of what was counted and told last.
@@ -115,7 +116,7 @@ class ServiceTable {
   // Replaces the relations that `service` declares by those of `unit` (null: none).
   void relate(Service& service, const Unit* unit);
 
-  // Drops a service that is in no commit, is down and that no other's unit names.
+  // Drops a service that is in no commit, that no other's unit names, and that has never run or is retired.
   bool remove_if_unused(Service& service);
 
   const std::map<std::string, ServiceId, std::less<>>& by_name() const { return by_name_; }

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -58,7 +59,7 @@ struct Reconciler::State {
   void take(const ProcessEvent& event);  // the lifecycle's own
 
   // --- scheduling ---
-  void touch(Service& service);             // look at it again in this step
+  void touch(Service& service);  // look at it again in this step
   void touch_all();
   void touch_neighbours(Service& service);  // and at all that it may concern
   void evaluate(Service& service);
@@ -69,6 +70,7 @@ struct Reconciler::State {
   // Sets the wait of a service that is wanted and down; true when nothing hinders its start.
   bool may_start(Service& service);
   bool hold_back(Service& service, Wait wait, std::string reason);
+  bool wait_for(Service& service, Service& other);
   bool is_pending(Service& service) const;
   bool has_held_dependency(const Service& service, std::string& which);
   void pull_in_dependencies(Service& service);
@@ -95,11 +97,15 @@ struct Reconciler::State {
 
   // --- rollout ---
   std::optional<ObjectId> target() const;
+  std::optional<ObjectId> boot_commit() const;
   const char* target_cause() const;
   void pursue_target();
   void begin_rollout();
+  HistoryEntry* unfinished_of_current();
+  void supersede_unfinished();
   void adopt_all();
-  void adopt_one(Service& service, const AdoptedService& record);
+  void adopt_one(Service& service, const AdoptedService& record, UnitPtr unit);
+  void resume_adopted();
   void replace_unknown_units();
   void apply_change(Service& service, UnitPtr unit);
   void apply_difference(Service& service);
@@ -152,12 +158,12 @@ struct Reconciler::State {
   ServiceTable table;
   std::deque<ServiceId> queue;
   std::set<std::pair<Instant, ServiceId>> timers;
-  std::set<ServiceId> bad;        // failed, unhealthy, in backoff, or waiting for such
-  std::set<ServiceId> in_motion;  // starting, stopping, reloading or marked
+  std::set<ServiceId> bad;           // failed, unhealthy, in backoff, or waiting for such
+  std::set<ServiceId> in_motion;     // starting, stopping, reloading or marked
   std::array<unsigned, 9> counts{};  // shown services, by ServiceState
   unsigned up = 0;                   // services that are not down
   std::map<ServiceId, std::vector<WaitingRequest>> waiting;
-  std::set<ServiceId> changed;    // in this step, for waiting requests
+  std::set<ServiceId> changed;  // in this step, for waiting requests
   bool is_shutting_down = false;
 
   // Commits.
@@ -165,19 +171,22 @@ struct Reconciler::State {
   std::optional<ObjectId> tip;
   std::string tip_error;
   std::map<std::string, AdoptedService, std::less<>> adopted;  // until the first commit is there
+  std::vector<ProcessExited> early_exits;                      // of services that are not adopted yet
+  std::vector<ServiceId> just_adopted;
   std::set<ServiceId> unknown_units;  // adopted, but started from a unit that was not found (again)
-  bool is_booting = true;                // the applied commit is loaded first, to know what runs
-  std::optional<ObjectId> loading;       // LoadCommit under way
-  std::optional<CommitInfo> loaded;      // what `staged` leads to
+  bool is_booting = true;             // the applied commit is loaded first, to know what runs
+  std::optional<ObjectId> loading;    // LoadCommit under way
+  std::optional<CommitInfo> loaded;   // what `staged` leads to
   std::map<std::string, UnitPtr, std::less<>> staged;  // differences from what services have as `desired`
-  bool has_staged_commit = false;        // `loaded` is not acted on yet
-  std::optional<CommitInfo> exporting;   // its tree is being exported
-  Diagnostics warnings;                  // of `loaded`
-  std::optional<CommitInfo> rejected;    // the last target that was refused
+  bool has_staged_commit = false;                      // `loaded` is not acted on yet
+  std::optional<CommitInfo> exporting;                 // its tree is being exported
+  Diagnostics warnings;                                // of `loaded`
+  std::optional<CommitInfo> rejected;                  // the last target that was refused
   Diagnostics rejection;
-  std::string read_error;                // why the target cannot be read or exported
+  std::string read_error;          // why the target cannot be read or exported
+  std::optional<ObjectId> unread;  // the commit that it is about
   Instant retry_at = never;
-  std::optional<Pin> pin_before;         // what a rollback replaced, until its commit is loaded
+  std::optional<Pin> pin_before;  // what a rollback replaced, until its commit is loaded
   bool is_pin_tried = true;
 
   // The commit that is being applied, or was applied last.
@@ -208,6 +217,9 @@ template <typename ProcessEvent>
 void Reconciler::State::take(const ProcessEvent& event) {
   Service* service = table.at(event.service);
   if (service == nullptr) return;
+  if constexpr (std::is_same_v<ProcessEvent, ProcessExited>) {
+    if (adopted.contains(service->name)) early_exits.push_back(event);
+  }
   act(*service, [&event](Lifecycle& life, LifecycleContext& context) { life.on(event, context); });
 }
 

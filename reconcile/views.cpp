@@ -8,9 +8,11 @@ ServiceView Reconciler::State::view(const Service& service) const {
   ServiceState state = shown_state(service);
   std::string reason = service.reason;
   if (state == ServiceState::waiting) reason = service.waits_for;
-  if (state == ServiceState::failed && !service.life.status_text().empty()) reason = service.life.status_text();
+  if (state == ServiceState::failed && !service.life.status_text().empty())
+    reason = service.life.status_text();
   if (service.stop_mark) reason = service.stop_mark->reason;
-  if (service.life.is_readiness_assumed()) reason += reason.empty() ? "readiness assumed" : ", readiness assumed";
+  if (service.life.is_readiness_assumed())
+    reason += reason.empty() ? "readiness assumed" : ", readiness assumed";
   ServiceView shown{
       .name = service.name,
       .description = unit ? unit->description : "",
@@ -55,11 +57,13 @@ NodeView Reconciler::State::node_view() const {
       .waiting = count(ServiceState::waiting),
       .stopped = count(ServiceState::stopped),
       .completed = count(ServiceState::completed),
-      .transient = count(ServiceState::starting) + count(ServiceState::reloading) + count(ServiceState::stopping) +
-                   count(ServiceState::backoff),
+      .transient = count(ServiceState::starting) + count(ServiceState::reloading) +
+                   count(ServiceState::stopping) + count(ServiceState::backoff),
   };
-  if (shown.sync == SyncState::rejected) shown.warnings.insert(shown.warnings.begin(), rejection.begin(), rejection.end());
-  for (unsigned number : counts) shown.total += number;
+  if (shown.sync == SyncState::rejected)
+    shown.warnings.insert(shown.warnings.begin(), rejection.begin(), rejection.end());
+  for (unsigned number : counts)
+    shown.total += number;
   return shown;
 }
 

@@ -10,9 +10,9 @@
 #include <catch2/catch.hpp>
 #endif
 
-#define GITPROC_SKIP(reason)                            \
-  do {                                                  \
-    std::cout << "SKIPPED: " << (reason) << std::endl;  \
-    SUCCEED("skipped");                                 \
-    return;                                             \
+#define GITPROC_SKIP(reason)                           \
+  do {                                                 \
+    std::cout << "SKIPPED: " << (reason) << std::endl; \
+    SUCCEED("skipped");                                \
+    return;                                            \
   } while (false)

@@ -59,8 +59,9 @@ Result<Client> Client::connect(const std::string& socket_path, std::chrono::mill
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.empty() || socket_path.size() >= sizeof address.sun_path) {
-    return fail(attempt + "a socket's path has 1 to " + std::to_string(sizeof address.sun_path - 1) + " bytes",
-                ErrorCode::unavailable);
+    return fail(
+        attempt + "a socket's path has 1 to " + std::to_string(sizeof address.sun_path - 1) + " bytes",
+        ErrorCode::unavailable);
   }
   socket_path.copy(address.sun_path, sizeof address.sun_path - 1);
 

@@ -30,7 +30,8 @@ class FakeAgent {
     address.sun_family = AF_UNIX;
     path().copy(address.sun_path, sizeof address.sun_path - 1);
     listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(listener_, 1) != 0) {
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener_, 1) != 0) {
       std::abort();
     }
     if (serve) {
@@ -59,7 +60,8 @@ class FakeAgent {
 
 std::string read_line(int fd) {
   std::string line;
-  for (char byte = 0; ::read(fd, &byte, 1) == 1 && byte != '\n';) line += byte;
+  for (char byte = 0; ::read(fd, &byte, 1) == 1 && byte != '\n';)
+    line += byte;
   return line;
 }
 
@@ -76,7 +78,8 @@ void write_all(int fd, std::string_view text) {
 TEST_CASE("requests sent ahead are answered in their order") {
   FakeAgent agent([](int fd) {
     std::string first = read_line(fd), second = read_line(fd);
-    write_all(fd, success_response({}, Json{{"asked", first}}) + error_response({}, {"no " + second, ErrorCode::denied}));
+    write_all(fd, success_response({}, Json{{"asked", first}}) +
+                      error_response({}, {"no " + second, ErrorCode::denied}));
   });
   Result<Client> client = Client::connect(agent.path());
   REQUIRE(client);
@@ -149,7 +152,8 @@ TEST_CASE("an agent that accepts nobody is given up at the deadline") {
 
 TEST_CASE("where no agent is, the socket is named") {
   CHECK(Client::connect("/nonexistent/s").error() ==
-        Error{"cannot reach the agent at '/nonexistent/s': no such socket; is it running?", ErrorCode::unavailable});
+        Error{"cannot reach the agent at '/nonexistent/s': no such socket; is it running?",
+              ErrorCode::unavailable});
   CHECK(Client::connect(std::string(200, 'x')).error().code == ErrorCode::unavailable);
 }
 

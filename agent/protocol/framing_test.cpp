@@ -22,7 +22,8 @@ Outcome frame(std::string_view stream, const std::vector<std::size_t>& cuts, std
   Outcome outcome;
   auto feed = [&](std::string_view piece) {
     framer.feed(piece);
-    while (std::optional<std::string> line = framer.next()) outcome.lines.push_back(*line);
+    while (std::optional<std::string> line = framer.next())
+      outcome.lines.push_back(*line);
   };
   std::size_t start = 0;
   for (std::size_t cut : cuts) {
@@ -58,7 +59,8 @@ TEST_CASE("any split of the stream gives the same lines") {
   constexpr std::string_view alphabet = "ab\n\r{}";
   for (int round = 0; round < 2000; ++round) {
     std::string stream;
-    for (std::size_t length = random() % 60; length > 0; --length) stream += alphabet[random() % alphabet.size()];
+    for (std::size_t length = random() % 60; length > 0; --length)
+      stream += alphabet[random() % alphabet.size()];
     std::vector<std::size_t> cuts;
     for (std::size_t at = 0; at < stream.size(); ++at) {
       if (random() % 3 == 0) cuts.push_back(at);

@@ -11,15 +11,14 @@ namespace {
 
 constexpr const char* system_socket = "/run/gitproc.sock";
 
-std::string absolute_or_empty(const char* value) {
-  return value != nullptr && value[0] == '/' ? value : "";
-}
+std::string absolute_or_empty(const char* value) { return value != nullptr && value[0] == '/' ? value : ""; }
 
 std::string home_of_user_database() {
   passwd entry{};
   passwd* found = nullptr;
   std::array<char, 4096> buffer{};
-  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return "/";
+  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr)
+    return "/";
   return absolute_or_empty(found->pw_dir);
 }
 

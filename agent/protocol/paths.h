@@ -21,7 +21,7 @@ struct PathEnvironment {
 PathEnvironment path_environment();
 
 struct Paths {
-  std::string config;     // the configuration file
+  std::string config;  // the configuration file
   std::string repo;
   std::string state_dir;
   std::string log_dir;

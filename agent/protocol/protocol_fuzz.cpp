@@ -19,7 +19,8 @@ std::vector<std::string> lines_in_pieces(std::string_view stream, std::size_t pi
   while (!stream.empty()) {
     framer.feed(stream.substr(0, piece_size));
     stream.remove_prefix(std::min(piece_size, stream.size()));
-    while (std::optional<std::string> line = framer.next()) lines.push_back(*line);
+    while (std::optional<std::string> line = framer.next())
+      lines.push_back(*line);
   }
   return lines;
 }

@@ -11,10 +11,12 @@ namespace gitproc {
 namespace {
 
 constexpr RequestCommand all_commands[] = {
-    RequestCommand::status,        RequestCommand::list,    RequestCommand::logs,     RequestCommand::start,
-    RequestCommand::stop,          RequestCommand::restart, RequestCommand::reload,   RequestCommand::sync,
-    RequestCommand::rollback,      RequestCommand::switch_branch, RequestCommand::plan, RequestCommand::history,
-    RequestCommand::events,        RequestCommand::why,     RequestCommand::agent_reload, RequestCommand::version,
+    RequestCommand::status,        RequestCommand::list, RequestCommand::logs,
+    RequestCommand::start,         RequestCommand::stop, RequestCommand::restart,
+    RequestCommand::reload,        RequestCommand::sync, RequestCommand::rollback,
+    RequestCommand::switch_branch, RequestCommand::plan, RequestCommand::history,
+    RequestCommand::events,        RequestCommand::why,  RequestCommand::agent_reload,
+    RequestCommand::version,
 };
 
 std::optional<RequestCommand> parse_command(std::string_view word) {
@@ -52,9 +54,7 @@ Arity arity_of(RequestCommand command) {
   __builtin_unreachable();
 }
 
-std::unexpected<Error> invalid(std::string message) {
-  return fail(std::move(message), ErrorCode::invalid);
-}
+std::unexpected<Error> invalid(std::string message) { return fail(std::move(message), ErrorCode::invalid); }
 
 Result<void> read_text(const std::string& key, const Json& value, std::string& text) {
   if (!value.is_string()) return invalid(key + " must be a string");
@@ -77,7 +77,8 @@ Result<void> read_flag(const std::string& key, const Json& value, bool& flag) {
 }
 
 Result<void> read_lines(const std::string& key, const Json& value, std::optional<unsigned>& lines) {
-  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::uint64_t>() > max_request_lines) {
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 ||
+      value.get<std::uint64_t>() > max_request_lines) {
     return invalid(key + " must be an integer from 0 to " + std::to_string(max_request_lines));
   }
   lines = value.get<unsigned>();
@@ -169,10 +170,12 @@ Result<RequestTag> read_id(const Json& request) {
   if (id->is_string() && id->get_ref<const std::string&>().size() <= max_request_text_bytes) {
     return RequestTag(id->get<std::string>());
   }
-  bool fits = id->is_number_integer() && !(id->is_number_unsigned() &&
-                                           id->get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max());
+  bool fits =
+      id->is_number_integer() &&
+      !(id->is_number_unsigned() && id->get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max());
   if (fits) return RequestTag(id->get<std::int64_t>());
-  return invalid("id must be an integer, or a string of at most " + std::to_string(max_request_text_bytes) + " bytes");
+  return invalid("id must be an integer, or a string of at most " + std::to_string(max_request_text_bytes) +
+                 " bytes");
 }
 
 Result<void> check_arity(const Request& request) {
@@ -260,7 +263,8 @@ bool is_readable_by_all(RequestCommand command) {
 std::expected<Request, RequestFault> parse_request(std::string_view line) {
   Result<Json> json = parse_json(line);
   if (!json) return std::unexpected(RequestFault{json.error(), {}});
-  if (!json->is_object()) return std::unexpected(RequestFault{{"a request must be an object", ErrorCode::invalid}, {}});
+  if (!json->is_object())
+    return std::unexpected(RequestFault{{"a request must be an object", ErrorCode::invalid}, {}});
 
   Request request;
   Result<RequestTag> id = read_id(*json);

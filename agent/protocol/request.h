@@ -50,7 +50,7 @@ inline constexpr std::size_t max_request_labels = 64;
 inline constexpr std::size_t max_request_text_bytes = 4'096;  // of each string
 
 struct RequestArguments {
-  std::optional<unsigned> lines;      // 0 to max_request_lines
+  std::optional<unsigned> lines;  // 0 to max_request_lines
   bool follow = false;
   bool wait = true;
   bool retry = false;

@@ -20,8 +20,11 @@ std::string fault_of(std::string_view line) {
 }  // namespace
 
 TEST_CASE("a request is read with its service, arguments and id") {
-  Request expected{.command = RequestCommand::logs, .services = {"web"}, .args = {.lines = 5, .follow = true}, .id = 7};
-  CHECK(parse_request(R"({"command":"logs","service":"web.service","args":{"lines":5,"follow":true},"id":7})") == expected);
+  Request expected{
+      .command = RequestCommand::logs, .services = {"web"}, .args = {.lines = 5, .follow = true}, .id = 7};
+  CHECK(parse_request(
+            R"({"command":"logs","service":"web.service","args":{"lines":5,"follow":true},"id":7})") ==
+        expected);
 }
 
 TEST_CASE("null counts as absent") {
@@ -51,8 +54,10 @@ TEST_CASE("what is wrong with a request is said precisely") {
   }
   CHECK(fault_of(R"({"command":"rollback","args":{"until":"tomorrow"}})") ==
         "args.until must be a time as in RFC 3339 (2030-12-31T18:00:00Z)");
-  CHECK(fault_of(R"({"command":"plan","args":{"labels":{"role":1}}})") == "args.labels must be an object of strings");
-  CHECK(fault_of(R"({"command":"list","id":1.5})") == "id must be an integer, or a string of at most 4096 bytes");
+  CHECK(fault_of(R"({"command":"plan","args":{"labels":{"role":1}}})") ==
+        "args.labels must be an object of strings");
+  CHECK(fault_of(R"({"command":"list","id":1.5})") ==
+        "id must be an integer, or a string of at most 4096 bytes");
   CHECK(fault_of(R"({"command":"list","id":18446744073709551615})") ==
         "id must be an integer, or a string of at most 4096 bytes");
 }
@@ -64,7 +69,8 @@ TEST_CASE("a request that is wrong is still answered under its id") {
 
 TEST_CASE("every command is found by its word, and an encoded request is read as it was") {
   using enum RequestCommand;
-  for (RequestCommand command : {status, list, sync, rollback, switch_branch, plan, history, events, agent_reload, version}) {
+  for (RequestCommand command :
+       {status, list, sync, rollback, switch_branch, plan, history, events, agent_reload, version}) {
     Request request{.command = command, .id = "x"};
     CHECK(parse_request(encode_request(request)) == request);
   }
@@ -91,7 +97,8 @@ TEST_CASE("every command is found by its word, and an encoded request is read as
 
 TEST_CASE("only questions are open to peers that may only read") {
   using enum RequestCommand;
-  for (RequestCommand command : {status, list, history, events, version}) CHECK(is_readable_by_all(command));
+  for (RequestCommand command : {status, list, history, events, version})
+    CHECK(is_readable_by_all(command));
   for (RequestCommand command : {logs, start, stop, sync, rollback, switch_branch, plan, why, agent_reload}) {
     CHECK_FALSE(is_readable_by_all(command));
   }

@@ -8,5 +8,6 @@
 TEST_CASE("the program and its build agree about the version") {
   std::ifstream file(GITPROC_SOURCE_DIR "/CMakeLists.txt");
   std::string text{std::istreambuf_iterator<char>(file), {}};
-  CHECK(text.find("project(gitproc VERSION " + std::string(gitproc::program_version) + " ") != std::string::npos);
+  CHECK(text.find("project(gitproc VERSION " + std::string(gitproc::program_version) + " ") !=
+        std::string::npos);
 }

@@ -30,6 +30,9 @@ int run_child_plainly(void* plan) { run_child(static_cast<ChildPlan*>(plan)); }
 // clone3(2) with a new stack: the child must not return from the function that made the call.
 long clone3_onto_stack([[maybe_unused]] clone_args& arguments, [[maybe_unused]] ChildPlan* plan) {
 #if defined(__x86_64__)
+  // Registers of their own: the child clears %rbp, the end of all frames, before it uses them.
+  register ChildPlan* child_plan asm("r12") = plan;
+  register void (*child_main)(ChildPlan*) asm("r13") = &run_child;
   long result;
   asm volatile(
       "syscall\n\t"
@@ -42,7 +45,7 @@ long clone3_onto_stack([[maybe_unused]] clone_args& arguments, [[maybe_unused]] 
       "1:"
       : "=a"(result)
       : "0"(static_cast<long>(SYS_clone3)), "D"(&arguments),
-        "S"(sizeof arguments), [plan] "r"(plan), [run] "r"(&run_child)
+        "S"(sizeof arguments), [plan] "r"(child_plan), [run] "r"(child_main)
       : "rcx", "r11", "memory");
   return result;
 #elif defined(__aarch64__)

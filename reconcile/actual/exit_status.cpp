@@ -4,10 +4,10 @@ namespace gitproc {
 
 std::string signal_name(int signal) {
   // The Linux numbers of signal(7) on x86 and ARM; this module may not include <csignal>'s platform view.
-  static constexpr const char* names[] = {"",     "HUP",  "INT",  "QUIT", "ILL",    "TRAP", "ABRT", "BUS",
-                                          "FPE",  "KILL", "USR1", "SEGV", "USR2",   "PIPE", "ALRM", "TERM",
-                                          "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-                                          "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS"};
+  static constexpr const char* names[] = {"",       "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",
+                                          "FPE",    "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM",
+                                          "STKFLT", "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",
+                                          "XCPU",   "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS"};
   static constexpr int rtmin = 34, rtmax = 64;
   if (signal > 0 && signal < 32) return names[signal];
   if (signal == rtmin) return "RTMIN";

@@ -29,7 +29,8 @@ std::string_view name_of(const Table& table, Value value) {
 }
 
 template <typename Value, std::size_t size>
-std::optional<Value> value_of(const std::pair<Value, std::string_view> (&table)[size], std::string_view word) {
+std::optional<Value> value_of(const std::pair<Value, std::string_view> (&table)[size],
+                              std::string_view word) {
   for (const auto& [value, name] : table) {
     if (name == word) return value;
   }
@@ -65,7 +66,9 @@ std::string_view to_string(HealthState health) {
 
 std::string_view to_string(ServiceResult result) { return name_of(result_names, result); }
 std::string_view to_string(ExecPhase phase) { return name_of(phase_names, phase); }
-std::optional<ServiceResult> parse_service_result(std::string_view word) { return value_of(result_names, word); }
+std::optional<ServiceResult> parse_service_result(std::string_view word) {
+  return value_of(result_names, word);
+}
 std::optional<ExecPhase> parse_exec_phase(std::string_view word) { return value_of(phase_names, word); }
 
 std::string InvocationId::hex() const {

@@ -15,7 +15,17 @@
 
 namespace gitproc {
 
-enum class ServiceState { stopped, waiting, starting, running, reloading, stopping, backoff, failed, completed };
+enum class ServiceState {
+  stopped,
+  waiting,
+  starting,
+  running,
+  reloading,
+  stopping,
+  backoff,
+  failed,
+  completed
+};
 
 // systemd's Result=, plus `dependency` and `condition` of jobs. The first failure of an invocation wins.
 enum class ServiceResult {

@@ -16,7 +16,8 @@ TEST_CASE("an object id is read from and written as 40 hexadecimal digits") {
 }
 
 TEST_CASE("a diagnostic reads like a compiler's") {
-  CHECK(to_string(Diagnostic{"web.service", 4, 1, Severity::error, "bad value"}) == "web.service:4: error: bad value");
+  CHECK(to_string(Diagnostic{"web.service", 4, 1, Severity::error, "bad value"}) ==
+        "web.service:4: error: bad value");
   CHECK(to_string(Diagnostic{"web.service", 0, 0, Severity::warning, "odd"}) == "web.service: warning: odd");
 }
 

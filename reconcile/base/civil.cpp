@@ -28,7 +28,8 @@ class Scanner {
 
   int number(std::size_t digits, int low, int high) {
     int value = 0;
-    for (std::size_t i = 0; i < digits; ++i) value = 10 * value + digit();
+    for (std::size_t i = 0; i < digits; ++i)
+      value = 10 * value + digit();
     if (value < low || value > high) is_good_ = false;
     return value;
   }

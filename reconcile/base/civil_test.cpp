@@ -6,9 +6,7 @@ using namespace gitproc;
 
 namespace {
 
-WallTime at(std::int64_t microseconds) {
-  return WallTime(Duration(microseconds));
-}
+WallTime at(std::int64_t microseconds) { return WallTime(Duration(microseconds)); }
 
 }  // namespace
 
@@ -28,7 +26,8 @@ TEST_CASE("a time that RFC 3339 cannot say is written as the nearest one it can"
 
 TEST_CASE("what was written is read again as the same time") {
   std::int64_t step = 86'400'000'000 * 97 + 12'345'678'901;
-  for (std::int64_t microseconds = -50'000'000'000'000'000; microseconds < 200'000'000'000'000'000; microseconds += step) {
+  for (std::int64_t microseconds = -50'000'000'000'000'000; microseconds < 200'000'000'000'000'000;
+       microseconds += step) {
     REQUIRE(parse_rfc3339(to_rfc3339(at(microseconds))) == at(microseconds));
   }
 }
@@ -43,12 +42,27 @@ TEST_CASE("offsets, lower case, a space, long fractions and second 60 are read a
 }
 
 TEST_CASE("what is no RFC 3339 time, or no date of the calendar, is refused") {
-  for (const char* text :
-       {"", "2026", "2026-11-22", "2026-11-22T21:18:20", "2026-11-22T21:18:20Zx", "2026-11-22T21:18:20.Z",
-        "2026-11-22T21:18Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-02-29T00:00:00Z",
-        "2026-04-31T00:00:00Z", "2026-01-00T00:00:00Z", "2026-11-22T24:00:00Z", "2026-11-22T21:60:20Z",
-        "2026-11-22T21:18:61Z", "2026-11-22T21:18:20+24:00", "2026-11-22T21:18:20+1:00", "+026-11-22T21:18:20Z",
-        "26-11-22T21:18:20Z", "2026-11-22T21:18:2 Z", " 2026-11-22T21:18:20Z"}) {
+  for (const char* text : {"",
+                           "2026",
+                           "2026-11-22",
+                           "2026-11-22T21:18:20",
+                           "2026-11-22T21:18:20Zx",
+                           "2026-11-22T21:18:20.Z",
+                           "2026-11-22T21:18Z",
+                           "2026-13-01T00:00:00Z",
+                           "2026-00-01T00:00:00Z",
+                           "2026-02-29T00:00:00Z",
+                           "2026-04-31T00:00:00Z",
+                           "2026-01-00T00:00:00Z",
+                           "2026-11-22T24:00:00Z",
+                           "2026-11-22T21:60:20Z",
+                           "2026-11-22T21:18:61Z",
+                           "2026-11-22T21:18:20+24:00",
+                           "2026-11-22T21:18:20+1:00",
+                           "+026-11-22T21:18:20Z",
+                           "26-11-22T21:18:20Z",
+                           "2026-11-22T21:18:2 Z",
+                           " 2026-11-22T21:18:20Z"}) {
     INFO(text);
     CHECK_FALSE(parse_rfc3339(text));
   }

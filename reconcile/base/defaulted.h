@@ -32,9 +32,7 @@ class Defaulted {
     return *value_;
   }
 
-  bool operator==(const Defaulted& other) const {
-    return (!value_ && !other.value_) || get() == other.get();
-  }
+  bool operator==(const Defaulted& other) const { return (!value_ && !other.value_) || get() == other.get(); }
 
  private:
   std::unique_ptr<T> value_;

@@ -10,7 +10,7 @@ namespace gitproc {
 enum class Severity { warning, error };
 
 struct Diagnostic {
-  std::string file;  // path inside the repository, '/'-separated
+  std::string file;     // path inside the repository, '/'-separated
   unsigned line = 0;    // from 1; 0 where the whole file is meant
   unsigned column = 0;  // from 1, in bytes; 0 where the whole line is meant
   Severity severity = Severity::error;

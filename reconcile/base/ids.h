@@ -20,8 +20,6 @@ enum class RequestId : std::uint64_t {};
 // As of kill(2) and getpid(2); 0 where there is none.
 using Pid = std::int32_t;
 
-constexpr std::uint32_t index_of(ServiceId id) {
-  return static_cast<std::uint32_t>(id);
-}
+constexpr std::uint32_t index_of(ServiceId id) { return static_cast<std::uint32_t>(id); }
 
 }  // namespace gitproc

@@ -38,7 +38,10 @@ bool is_utf8(std::string_view text) {
       ++i;
       continue;
     }
-    std::size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+    std::size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                         : lead >= 0xE0 && lead <= 0xEF ? 3
+                         : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                        : 0;
     if (length == 0 || text.size() - i < length) return false;
     std::uint32_t value = lead & (0xFFu >> (length + 1));
     for (std::size_t k = 1; k < length; ++k) {

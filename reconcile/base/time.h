@@ -35,9 +35,7 @@ using WallTime = CivilClock::time_point;
 inline constexpr Instant never = Instant::max();
 
 // `start + span`, saturating at `never` for infinite spans.
-constexpr Instant after(Instant start, Duration span) {
-  return span >= never - start ? never : start + span;
-}
+constexpr Instant after(Instant start, Duration span) { return span >= never - start ? never : start + span; }
 
 // Both clocks, read together once per turn.
 struct Now {

@@ -82,8 +82,7 @@ void World::exit_agent() {
     set_markers();
   }
   kill_agent("it has ended");
-  if (faults_.agent_crashes || operator_acts_at_ != never) return;
-  agent_starts_at_ = never;
+  if (is_over_) agent_starts_at_ = never;
 }
 
 // --- the turn ---

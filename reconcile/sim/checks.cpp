@@ -51,14 +51,15 @@ void Checks::agent_lost() {
 }
 
 void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant now) {
-  for (auto& [name, service] : facts_) service.is_up = service.is_ready = service.remains = service.is_done = false;
+  for (auto& [name, service] : facts_) {
+    service.is_up = service.is_ready = service.remains = false;
+    service.latch.reset();
+  }
   for (const AdoptedService& record : adopted) {
     Facts& service = facts(record.name);
     service.invocation = record.invocation;
-    if (record.latch) {
-      service.is_done = record.latch->kind != LatchKind::failed;
-      continue;
-    }
+    service.latch = record.latch;
+    if (record.latch) continue;
     bool is_alive = record.main && record.main->is_alive;
     service.main = is_alive ? record.main->pid : 0;
     service.is_up = service.is_ready = is_alive;
@@ -68,11 +69,24 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant n
   }
 }
 
-bool Checks::is_active(const std::string& name) const {
+const Checks::Facts* Checks::find(const std::string& name) const {
   auto found = facts_.find(name);
-  if (found == facts_.end()) return false;
-  const Facts& service = found->second;
-  return service.remains || (service.is_up && service.is_ready && service.is_probed);
+  return found == facts_.end() ? nullptr : &found->second;
+}
+
+bool Checks::is_active(const std::string& name) const {
+  const Facts* service = find(name);
+  return service && (service->remains || (service->is_up && service->is_ready && service->is_probed));
+}
+
+bool Checks::is_latched_well(const std::string& name) const {
+  const Facts* service = find(name);
+  return service && service->latch && service->latch->kind != LatchKind::failed;
+}
+
+bool Checks::is_failed(const std::string& name) const {
+  const Facts* service = find(name);
+  return service && service->latch && service->latch->kind == LatchKind::failed;
 }
 
 // --- what the agent is told ---
@@ -134,9 +148,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     if (request->verb != ServiceVerb::reload) facts(request->service).job_done.reset();
   } else if (std::get_if<SyncRequested>(&event) != nullptr) {
     for (const std::string& each : repository_.names()) {
-      const AdoptedService* record = journal_.find(each);
-      bool is_retried = unfit_.contains(each) || (record && record->latch && record->latch->kind == LatchKind::failed);
-      if (is_retried) touch(each, now);
+      if (unfit_.contains(each) || is_failed(each)) touch(each, now);
     }
   } else if (std::get_if<ShutdownRequested>(&event) != nullptr) {
     for (const std::string& each : repository_.names()) touch(each, now);
@@ -179,7 +191,7 @@ void Checks::note(const RunRecord& record, Instant now) {
     case RunRecord::Kind::stamped: return;
     case RunRecord::Kind::ended:
       service.remains = false;
-      service.is_done = record.latch && record.latch->kind != LatchKind::failed;
+      service.latch = record.latch;
       if (record.latch && record.latch->kind == LatchKind::completed) {
         const AdoptedService* known = journal_.find(record.name);
         if (known != nullptr) service.job_done = known->fingerprint;
@@ -191,7 +203,7 @@ void Checks::note(const RunRecord& record, Instant now) {
       return;
     case RunRecord::Kind::forgotten:
       check_cause(record.name, now, "is tried again");
-      service.is_done = false;
+      service.latch.reset();
       service.job_done.reset();
       return;
   }
@@ -204,7 +216,7 @@ void Checks::check_start(const Unit& unit) {
     for (const std::string& other : *list) {
       bool is_needed_first = contains(on.after, other) || list == &on.requisite;
       if (!is_needed_first) continue;
-      bool is_satisfied = is_active(other) || (list != &on.binds_to && facts(other).is_done);
+      bool is_satisfied = is_active(other) || (list != &on.binds_to && is_latched_well(other));
       if (!is_satisfied) fail(unit.name + " starts before " + other + ", which it requires, is active");
     }
   }
@@ -228,8 +240,8 @@ void Checks::check_stop(const std::string& name) {
 }
 
 bool Checks::has_cause(const std::string& name, Instant since) const {
-  auto found = facts_.find(name);
-  if (found != facts_.end() && found->second.touched_at + cause_memory >= since) return true;
+  const Facts* service = find(name);
+  if (service && service->touched_at + cause_memory >= since) return true;
   const AdoptedService* record = journal_.find(name);
   UnitPtr unit = loaded_.empty() ? nullptr : find_unit(*loaded_.back(), name);
   return !unit || (record && record->fingerprint != unit->fingerprint);
@@ -268,7 +280,8 @@ void Checks::spawning(const Spawn& spawn) {
     fail(name + " does its work a second time");
   }
   service.unit = spawn.unit;
-  service.is_ready = service.remains = service.is_done = false;
+  service.is_ready = service.remains = false;
+  service.latch.reset();
   service.is_probed = !spawn.unit->has_health_check();
 }
 

@@ -62,7 +62,7 @@ class Checks {
     bool is_ready = false;
     bool is_probed = false;
     bool remains = false;     // active without a process
-    bool is_done = false;     // ended well, by the journal
+    std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
     Instant started_at{};
     Instant touched_at{};     // the last that may be a cause to stop or start it
@@ -70,7 +70,10 @@ class Checks {
   };
 
   Facts& facts(const std::string& name) { return facts_[name]; }
+  const Facts* find(const std::string& name) const;
   bool is_active(const std::string& name) const;
+  bool is_latched_well(const std::string& name) const;
+  bool is_failed(const std::string& name) const;
   void touch(const std::string& name, Instant now) { facts_[name].touched_at = now; }
 
   void check_start(const Unit& unit);
@@ -81,7 +84,6 @@ class Checks {
   void note(const RunRecord& record, Instant now);
 
   bool is_running(const std::string& name) const;
-  bool is_latched_well(const std::string& name) const;
   std::set<std::string> wanted(const UnitMap& units, const DurableState& disk) const;
   bool is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const;
   void check_running_set(const Rest& rest, const UnitMap& units);

@@ -79,6 +79,7 @@ bool is_found_wrong(std::uint64_t seed, bool is_verbose) {
   // Only who failed is played again with words: they cost time.
   if (!is_verbose) verdict = simulate(seed, true);
   for (const std::string& words : verdict.words) std::printf("  %s\n", words.c_str());
+  std::fflush(stdout);
   std::printf("seed %llu: %s (%llu steps, trace %016llx)\n", static_cast<unsigned long long>(seed),
               verdict.failure.empty() ? "nothing wrong" : verdict.failure.c_str(),
               static_cast<unsigned long long>(verdict.steps), static_cast<unsigned long long>(verdict.trace_hash));

@@ -53,29 +53,14 @@ bool Checks::is_running(const std::string& name) const {
   return record != nullptr && record->was_started && !record->latch;
 }
 
-bool Checks::is_latched_well(const std::string& name) const {
-  const AdoptedService* record = journal_.find(name);
-  return record != nullptr && record->latch && record->latch->kind != LatchKind::failed;
-}
-
-// What git, the operator, and those that are wanted want running.
+// What git and the operator want running.
 std::set<std::string> Checks::wanted(const UnitMap& units, const DurableState& disk) const {
-  std::vector<std::string> reached;
+  std::set<std::string> names;
   for (const auto& [name, unit] : units) {
     bool is_wanted = unit->is_desired_running || disk.operator_starts.contains(name);
-    if (is_wanted && !disk.holds.contains(name)) reached.push_back(name);
+    if (is_wanted && !disk.holds.contains(name)) names.insert(name);
   }
-  // Who is down asks for nobody.
-  for (std::size_t i = 0; i < reached.size(); ++i) {
-    if (!is_running(reached[i])) continue;
-    const Dependencies& on = *units.at(reached[i])->dependencies;
-    for (const auto* list : {&on.requires_, &on.binds_to, &on.wants}) {
-      for (const std::string& other : *list) {
-        if (units.contains(other) && !disk.holds.contains(other) && !contains(reached, other)) reached.push_back(other);
-      }
-    }
-  }
-  return {reached.begin(), reached.end()};
+  return names;
 }
 
 // Whether a service has to wait for others that do not come.
@@ -105,28 +90,34 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
   for (const auto& [name, unit] : units) {
     bool runs = is_running(name);
     const AdoptedService* record = journal_.find(name);
-    bool is_latched = record != nullptr && record->latch;
+    bool is_latched = is_latched_well(name) || is_failed(name);
     if (runs && rest.disk.holds.contains(name)) fail(name + " is held, but runs");
     // Who was pulled in by another one stays, as with systemd.
     bool may_run = are_wanted.contains(name) || was_pulled_.contains(name);
     if (runs && !may_run) fail(name + " runs, although nobody wants it");
     if (!runs && are_wanted.contains(name) && !is_latched && !is_blocked(*unit, units, rest.disk)) {
-      fail(name + " is wanted and nothing hinders it, but it does not run");
+      auto view = rest.reconciler.service(name);
+      fail(name + " is wanted and nothing hinders it, but it does not run" +
+           (view ? ": " + std::string(to_string(view->state)) + ", " + view->reason : ""));
     }
     if (runs && record && record->fingerprint != unit->fingerprint && !unfit_.contains(name)) {
       fail(name + " runs another unit than the applied commit's");
     }
     if (!runs) continue;
+    // A relation that came while it ran stops nobody, as with systemd.
+    const Facts* service = find(name);
+    bool was_so = service && service->unit && *service->unit->dependencies == *unit->dependencies;
     const Dependencies& on = *unit->dependencies;
     for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to, &on.part_of}) {
       for (const std::string& other : *list) {
-        if (rest.disk.holds.contains(other)) fail(name + " runs, although " + other + " is held");
+        if (was_so && rest.disk.holds.contains(other)) fail(name + " runs, although " + other + " is held");
       }
     }
     for (const std::string& other : on.conflicts) {
-      if (units.contains(other) && is_running(other)) fail(name + " and " + other + " conflict, but both run");
+      if (was_so && units.contains(other) && is_running(other)) fail(name + " and " + other + " conflict, but both run");
     }
-    if (rest.is_after_sync && unfit_.contains(name)) fail(name + " was not tried again by sync");
+    bool is_old = record && record->fingerprint != unit->fingerprint;
+    if (rest.is_after_sync && is_old) fail(name + " was not tried again by sync");
   }
 }
 
@@ -138,10 +129,10 @@ void Checks::check_words(const Rest& rest, bool is_rejected) {
   if (rest.disk.applied) {
     const UnitMap& units = repository_.at(*rest.disk.applied).units;
     for (const std::string& name : wanted(units, rest.disk)) {
-      const AdoptedService* record = journal_.find(name);
-      bool is_failed = record && record->latch && record->latch->kind == LatchKind::failed;
       bool is_missing = !is_running(name) && !is_latched_well(name);
-      if (is_failed || is_missing || unfit_.contains(name)) {
+      const AdoptedService* record = journal_.find(name);
+      bool is_old = record && record->fingerprint != units.at(name)->fingerprint;
+      if (is_missing || is_old) {
         is_anything_bad = true;
         which = name;
       }

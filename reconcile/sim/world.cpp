@@ -44,6 +44,7 @@ std::string World::run() {
   }
   bool ends_in_order = chance_.one_in(3);
   if (ends_in_order && agent_) {
+    is_over_ = true;
     tell(ShutdownRequested{true});
     run_until(now_.instant + minutes(5));
     if (agent_) checks_.fail("the agent does not end");

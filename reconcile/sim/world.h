@@ -156,6 +156,7 @@ class World {
   Instant author_acts_at_ = never;
   Instant crash_at_ = never;         // of the agent, while it waits
   Instant power_loss_at_ = never;
+  bool is_over_ = false;             // an agent that ends is not started again
 };
 
 }  // namespace gitproc::sim

@@ -51,9 +51,9 @@ enum class ConditionKind {
 struct Condition {
   ConditionKind kind = ConditionKind::path_exists;
   std::string parameter;
-  bool is_negated = false;    // "!"
-  bool is_triggering = false; // "|": at least one of these must hold
-  bool is_assert = false;     // Assert...=: failing it fails the start
+  bool is_negated = false;     // "!"
+  bool is_triggering = false;  // "|": at least one of these must hold
+  bool is_assert = false;      // Assert...=: failing it fails the start
 
   bool operator==(const Condition&) const = default;
 };
@@ -109,9 +109,9 @@ enum class TimeoutFailureMode { terminate, abort, kill };
 
 // Each is per phase, not a total (systemd.service(5); reference 3.7).
 struct Timeouts {
-  std::optional<Duration> start;                       // unset: 90 s, but infinite for oneshot
+  std::optional<Duration> start;  // unset: 90 s, but infinite for oneshot
   Duration stop = std::chrono::seconds(90);
-  std::optional<Duration> abort;                       // unset: as stop
+  std::optional<Duration> abort;  // unset: as stop
   Duration runtime_max = infinite;
   Duration watchdog = infinite;
   TimeoutFailureMode start_failure = TimeoutFailureMode::terminate;
@@ -124,10 +124,10 @@ enum class KillMode { control_group, mixed, process, none };
 
 struct KillPolicy {
   KillMode mode = KillMode::control_group;
-  int signal = 15;                      // KillSignal=
-  std::optional<int> restart_signal;    // RestartKillSignal=; unset: as signal
-  int final_signal = 9;                 // FinalKillSignal=
-  int watchdog_signal = 6;              // WatchdogSignal=
+  int signal = 15;                    // KillSignal=
+  std::optional<int> restart_signal;  // RestartKillSignal=; unset: as signal
+  int final_signal = 9;               // FinalKillSignal=
+  int watchdog_signal = 6;            // WatchdogSignal=
   bool sends_sigkill = true;
   bool sends_sighup = false;
 
@@ -148,7 +148,24 @@ struct EnvironmentFile {
 
 // RLIM_INFINITY is infinite_limit.
 inline constexpr std::uint64_t infinite_limit = UINT64_MAX;
-enum class ResourceKind { cpu, fsize, data, stack, core, rss, nofile, as, nproc, memlock, locks, sigpending, msgqueue, nice, rtprio, rttime };
+enum class ResourceKind {
+  cpu,
+  fsize,
+  data,
+  stack,
+  core,
+  rss,
+  nofile,
+  as,
+  nproc,
+  memlock,
+  locks,
+  sigpending,
+  msgqueue,
+  nice,
+  rtprio,
+  rttime
+};
 struct ResourceLimit {
   ResourceKind kind = ResourceKind::nofile;
   std::uint64_t soft = infinite_limit;
@@ -177,8 +194,8 @@ struct OutputTarget {
 };
 
 struct WorkingDirectory {
-  std::string path;           // "" is "/" (root) or the user's home; "~" the home of User=
-  bool is_optional = false;   // "-"
+  std::string path;          // "" is "/" (root) or the user's home; "~" the home of User=
+  bool is_optional = false;  // "-"
 
   bool operator==(const WorkingDirectory&) const = default;
 };
@@ -210,7 +227,8 @@ struct ExecContext {
 
 // Resource control: written to cgroup files; a change is adjusted live. Values as systemd.resource-control(5).
 struct ResourceControl {
-  std::vector<std::pair<std::string, std::string>> settings;  // directive -> normalised value, sorted by directive
+  std::vector<std::pair<std::string, std::string>>
+      settings;  // directive -> normalised value, sorted by directive
 
   bool operator==(const ResourceControl&) const = default;
 };
@@ -218,9 +236,9 @@ struct ResourceControl {
 enum class HealthCheckKind { none, http, tcp, exec };
 struct HealthCheck {
   HealthCheckKind kind = HealthCheckKind::none;
-  std::string url;                                   // http:// and https:// as written; "HOST:PORT" for tcp
-  std::optional<ExecCommand> command;                // exec
-  std::vector<std::pair<int, int>> healthy_statuses; // HTTP codes, inclusive ranges; empty: 200-299
+  std::string url;                                    // http:// and https:// as written; "HOST:PORT" for tcp
+  std::optional<ExecCommand> command;                 // exec
+  std::vector<std::pair<int, int>> healthy_statuses;  // HTTP codes, inclusive ranges; empty: 200-299
   Duration interval = std::chrono::seconds(30);
   Duration timeout = std::chrono::seconds(5);
   Duration start_period = Duration::zero();
@@ -261,12 +279,12 @@ struct Unit {
   std::string description;
   ServiceType type = ServiceType::simple;
   bool remains_after_exit = false;
-  bool is_desired_running = true;     // DesiredState=
+  bool is_desired_running = true;  // DesiredState=
   NotifyAccess notify_access = NotifyAccess::none;
   bool guesses_main_pid = true;
   UpdateStrategy update_strategy = UpdateStrategy::recreate;
-  std::string pid_file;               // absolute, "" for none
-  std::vector<ExecCommand> start;     // ExecStart=; one, or any number for oneshot
+  std::string pid_file;            // absolute, "" for none
+  std::vector<ExecCommand> start;  // ExecStart=; one, or any number for oneshot
   Defaulted<AuxiliaryCommands> auxiliary;
   Defaulted<Dependencies> dependencies;
   Defaulted<std::vector<Condition>> conditions;
