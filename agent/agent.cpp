@@ -50,7 +50,8 @@ Result<void> start_logging(const Configuration& configuration) {
   auto logger = std::make_shared<spdlog::logger>("gitproc", sinks.begin(), sinks.end());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   logger->set_level(spdlog::level::from_str(configuration.log_level));
-  logger->flush_on(spdlog::level::info);
+  // The daemon flushes once a turn; what is worse than news goes out at once.
+  logger->flush_on(spdlog::level::warn);
   spdlog::set_default_logger(std::move(logger));
   return {};
 }
@@ -229,6 +230,7 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   Signals signals(loop, daemon, requests);
   spdlog::info("node {} follows {} (control socket {})", daemon.node().name, configuration.repo,
                configuration.socket);
+  spdlog::default_logger()->flush();
   loop.run();
   return 0;
 }

@@ -143,6 +143,7 @@ void Daemon::turn() {
     }
   } while (!pending_events_.empty() && costly < costly_commands_per_turn);
   persist();
+  if (std::exchange(has_news_, false)) spdlog::default_logger()->flush();
   follow_branch_override();
   count_behind();
   arm_timer();
@@ -216,13 +217,16 @@ void Daemon::announce(const Announce& announcement) {
                  announcement.reason);
   } else if (announcement.kind == "state") {
     bool is_bad = announcement.to == "failed" || announcement.to == "backoff";
-    spdlog::log(is_bad ? spdlog::level::warn : spdlog::level::info, "{}: {} -> {}{}{}", announcement.service,
+    // What a service goes through on its way is told only on demand; where it arrives is news.
+    bool is_passing = announcement.to == "starting" || announcement.to == "stopping" || announcement.to == "waiting";
+    spdlog::log(is_bad ? spdlog::level::warn : is_passing ? spdlog::level::debug : spdlog::level::info, "{}: {} -> {}{}{}", announcement.service,
                 announcement.from, announcement.to, announcement.reason.empty() ? "" : ": ",
                 announcement.reason);
   } else {
     spdlog::info("{}: {}{}{}", announcement.service, announcement.kind,
                  announcement.reason.empty() ? "" : ": ", announcement.reason);
   }
+  has_news_ = true;
   events_.add({read_clocks().wall, announcement});
 }
 
