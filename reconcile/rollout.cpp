@@ -55,6 +55,7 @@ const char* Reconciler::State::target_cause() const {
 void Reconciler::State::take(const TipObserved& event) {
   branch = event.branch;
   tip_error = event.tip ? "" : event.error;
+  if (event.tip && event.tip != tip) cause = "commit";
   if (event.tip) tip = event.tip;  // an unreadable branch keeps what was known of it
   retry_at = never;
 }
