@@ -80,9 +80,6 @@ Daemon::Daemon(Parts parts)
 Daemon::~Daemon() = default;
 
 Result<void> Daemon::start() {
-  auto probes = make_probe_driver(wiring_->loop, [this](Event event) { post(std::move(event)); });
-  if (!probes) return std::unexpected(probes.error());
-  probes_ = *std::move(probes);
   asio::error_code error;
   wiring_->processes.assign(processes_.fd(), error);
   if (!error) wiring_->store.assign(store_.fd(), error);
@@ -178,13 +175,11 @@ bool Daemon::execute(const Command& command) {
       daemon.pending_events_.emplace_back(daemon.processes_.preflight(check));
       return false;
     }
-    bool operator()(const StartProbe& probe) {
-      HealthCheck check = *probe.unit->health;
-      check.url = expand_url_variables(check.url, probe.unit->exec->environment);
-      daemon.probes_->start(probe.service, check);
+    bool operator()(const StartProbe& probe) { return daemon.start_probe(probe), false; }
+    bool operator()(const CancelProbe& probe) {
+      if (daemon.probes_) daemon.probes_->cancel(probe.service);
       return false;
     }
-    bool operator()(const CancelProbe& probe) { return daemon.probes_->cancel(probe.service), false; }
     bool operator()(const RunRecord& record) {
       if (Result<void> written = daemon.processes_.record(record); !written) {
         spdlog::error("{}: {}", record.name, written.error().message);
@@ -206,8 +201,23 @@ bool Daemon::execute(const Command& command) {
 }
 
 void Daemon::forget(ServiceId service, const std::string& name) {
-  probes_->cancel(service);
+  if (probes_) probes_->cancel(service);
   rotator_.forget(name);
+}
+
+void Daemon::start_probe(const StartProbe& probe) {
+  // Made when it is needed first: the TLS library behind it takes megabytes.
+  if (!probes_) {
+    auto made = make_probe_driver(wiring_->loop, [this](Event event) { post(std::move(event)); });
+    if (!made) {
+      pending_events_.emplace_back(ProbeFinished{probe.service, false, made.error().message});
+      return;
+    }
+    probes_ = *std::move(made);
+  }
+  HealthCheck check = *probe.unit->health;
+  check.url = expand_url_variables(check.url, probe.unit->exec->environment);
+  probes_->start(probe.service, check);
 }
 
 void Daemon::announce(const Announce& announcement) {
@@ -218,10 +228,13 @@ void Daemon::announce(const Announce& announcement) {
   } else if (announcement.kind == "state") {
     bool is_bad = announcement.to == "failed" || announcement.to == "backoff";
     // What a service goes through on its way is told only on demand; where it arrives is news.
-    bool is_passing = announcement.to == "starting" || announcement.to == "stopping" || announcement.to == "waiting";
-    spdlog::log(is_bad ? spdlog::level::warn : is_passing ? spdlog::level::debug : spdlog::level::info, "{}: {} -> {}{}{}", announcement.service,
-                announcement.from, announcement.to, announcement.reason.empty() ? "" : ": ",
-                announcement.reason);
+    bool is_passing =
+        announcement.to == "starting" || announcement.to == "stopping" || announcement.to == "waiting";
+    spdlog::log(is_bad       ? spdlog::level::warn
+                : is_passing ? spdlog::level::debug
+                             : spdlog::level::info,
+                "{}: {} -> {}{}{}", announcement.service, announcement.from, announcement.to,
+                announcement.reason.empty() ? "" : ": ", announcement.reason);
   } else {
     spdlog::info("{}: {}{}{}", announcement.service, announcement.kind,
                  announcement.reason.empty() ? "" : ": ", announcement.reason);

@@ -92,6 +92,7 @@ class Daemon {
   void persist();
   void release_answers();
   void deliver(const Answer& answer);
+  void start_probe(const StartProbe& probe);
   void announce(const Announce& announcement);
   void arm_timer();
   void wait_for_processes();
@@ -119,7 +120,7 @@ class Daemon {
   std::deque<Command> pending_commands_;
   bool is_turn_scheduled_ = false;
   bool is_shutting_down_ = false;
-  bool has_news_ = false;  // logged since the last flush
+  bool has_news_ = false;                // logged since the last flush
   std::uint64_t initial_version_ = 0;    // of the durable state that was read from the disk
   std::uint64_t submitted_version_ = 0;  // given to the store last
   std::deque<HeldAnswer> held_answers_;
