@@ -21,6 +21,8 @@ ExitCode run(Session& session) {
       if (name.is_string()) session.out.line(for_terminal(name.get<std::string>()) + text);
     }
   };
+  if (items_of(*answer, "changed").empty() && items_of(*answer, "needs_restart").empty())
+    session.out.line("nothing changed");
   print_keys("changed", ": changed");
   print_keys("needs_restart", ": takes effect when the agent is restarted");
   return ExitCode::done;

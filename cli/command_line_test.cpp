@@ -250,13 +250,14 @@ TEST_CASE("start prints the process, and one that fails does not hide the others
   FakeAgent agent([](const Request& request) {
     if (request.services.front() == "bad")
       return error_response(request.id, {"cannot start bad", ErrorCode::failed});
-    return success_response(request.id,
-                            {{"service", request.services.front()}, {"state", "running"}, {"pid", 42}});
+    return success_response(
+        request.id,
+        {{"service", request.services.front()}, {"state", "running"}, {"message", "running"}, {"pid", 42}});
   });
   CHECK(run({"start", "bad", "web.service"}, agent.path()) ==
         Outcome{1, "web: running, PID 42\n", "gitproc: cannot start bad\n"});
   CHECK(Json::parse(run({"start", "web", "--json"}, agent.path()).out) ==
-        Json{{"service", "web"}, {"state", "running"}, {"pid", 42}});
+        Json{{"service", "web"}, {"state", "running"}, {"message", "running"}, {"pid", 42}});
   CHECK(Json::parse(run({"start", "a", "b", "--json"}, agent.path()).out).size() == 2);
 }
 

@@ -14,7 +14,8 @@ namespace {
 void print_outcome(const Json& outcome, Session& session) {
   std::string text = text_of(outcome, "service") + ": " + text_of(outcome, "state");
   if (auto pid = integer_of(outcome, "pid")) text += ", PID " + std::to_string(*pid);
-  if (std::string message = text_of(outcome, "message"); !message.empty()) text += ", " + message;
+  std::string message = text_of(outcome, "message");
+  if (!message.empty() && message != text_of(outcome, "state")) text += ", " + message;
   session.out.line(for_terminal(text));
   session.out.stream().flush();
 }

@@ -14,7 +14,8 @@ std::string cause_text(const Json& cause, const Session& session) {
   std::string text = for_terminal(text_of(cause, "message"));
   if (std::string commit = text_of(cause, "commit"); !commit.empty()) {
     text += "; commit " + for_terminal(short_commit(commit));
-    if (std::string subject = text_of(cause, "subject"); !subject.empty())
+    if (std::string subject = text_of(cause, "subject");
+        !subject.empty() && subject != text_of(cause, "message"))
       text += " \"" + for_terminal(subject) + "\"";
     if (std::string author = text_of(cause, "author"); !author.empty()) text += " by " + for_terminal(author);
   }
