@@ -18,7 +18,7 @@ void Reconciler::State::refuse(RequestId request, std::string message, ErrorCode
 void Reconciler::State::take(const ServiceRequested& event) {
   Service* service = table.find(event.service);
   bool is_there =
-      service != nullptr && (service->desired || !service->life.is_down() || adopted.contains(service->name));
+      service != nullptr && (service->desired || !service->life.is_down() || service->is_found);
   if (!is_there) {
     refuse(event.request, "no service '" + event.service + "'", ErrorCode::not_found);
     return;
@@ -27,7 +27,7 @@ void Reconciler::State::take(const ServiceRequested& event) {
     refuse(event.request, "the agent is shutting down", ErrorCode::unavailable);
     return;
   }
-  if (adopted.contains(service->name)) {
+  if (service->is_found) {
     refuse(event.request, "'" + event.service + "' is not known yet: the agent has just started",
            ErrorCode::unavailable);
     return;

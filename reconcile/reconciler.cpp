@@ -26,7 +26,7 @@ Reconciler::State::State(Options given_options, DurableState given_durable,
   std::erase_if(durable.operator_starts,
                 [this](const auto& entry) { return entry.second.boot_id != options.boot_id; });
   for (AdoptedService& record : given_adopted) {
-    table.intern(record.name);
+    table.intern(record.name).is_found = true;
     adopted.emplace(record.name, std::move(record));
   }
   is_booting = boot_commit().has_value();

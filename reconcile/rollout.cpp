@@ -21,10 +21,8 @@ UnitPtr stand_in(const AdoptedService& record, const Unit* successor) {
   auto unit = std::make_shared<Unit>();
   unit->name = record.name;
   unit->fingerprint = record.fingerprint;
-  if (successor != nullptr) {
-    unit->kill = successor->kill;
-    unit->timeouts = successor->timeouts;
-  }
+  // With KillMode=control-group: whatever it left behind must end, too.
+  if (successor != nullptr) unit->timeouts = successor->timeouts;
   return unit;
 }
 
@@ -131,6 +129,11 @@ void Reconciler::State::take(const CommitRejected& event) {
     return;
   }
   end_settling_in();
+  if (!current && std::exchange(is_boot_unread, false)) {
+    // The node has to stay on what it ran before: that is tried again.
+    is_booting = true;
+    retry_at = after(now.instant, reload_delay);
+  }
   rejected = event.commit;
   rejection = event.errors;
   std::string first = event.errors.empty() ? "" : to_string(event.errors.front());
@@ -151,6 +154,7 @@ void Reconciler::State::take(const CommitUnreadable& event) {
   loading.reset();
   if (is_booting) {
     is_booting = false;
+    is_boot_unread = true;
     return;
   }
   end_settling_in();
@@ -192,10 +196,19 @@ void Reconciler::State::begin_rollout() {
   outcome = Outcome::progressing;
   // What a former agent applied was loaded to know what runs; nothing of it is started before it is known
   // whether a newer commit wants something else.
-  bool was_settling_in = std::exchange(is_settling_in, was_booting && target() && target() != current->id);
+  bool is_refused = rejected && target() == rejected->id;
+  bool may_follow = target() && target() != current->id && !is_refused;
+  bool was_settling_in = std::exchange(is_settling_in, was_booting && may_follow);
   adopt_all();
-  for (auto& [name, unit] : std::exchange(staged, {}))
-    apply_change(table.intern(name), std::move(unit));
+  // All relations first: what stops takes along those that require it by the new commit.
+  for (const auto& [name, unit] : staged) {
+    Service& service = table.intern(name);
+    service.desired = unit;
+    service.commit = current->id;
+    if (unit) table.relate(service, unit.get());
+  }
+  for (const auto& [name, unit] : std::exchange(staged, {}))
+    apply_change(table.intern(name));
   if (!is_settling_in) replace_unknown_units();
   resume_adopted();
   if (was_settling_in) touch_all();
@@ -246,6 +259,7 @@ void Reconciler::State::adopt_all() {
     if (is_known || !is_settling_in) {
       AdoptedService record = std::move(next->second);
       next = adopted.erase(next);
+      service.is_found = false;
       adopt_one(service, record, is_known ? unit : stand_in(record, unit.get()));
       if (!is_known) unknown_units.insert(service.id);
     } else {
@@ -292,11 +306,8 @@ void Reconciler::State::replace_unknown_units() {
   }
 }
 
-void Reconciler::State::apply_change(Service& service, UnitPtr unit) {
-  service.desired = std::move(unit);
-  service.commit = current->id;
+void Reconciler::State::apply_change(Service& service) {
   if (service.desired) {
-    table.relate(service, service.desired.get());
     auto started = durable.operator_starts.find(service.name);
     if (started != durable.operator_starts.end() &&
         started->second.fingerprint != service.desired->fingerprint) {
@@ -382,6 +393,10 @@ void Reconciler::State::apply_difference(Service& service) {
         act(service,
             [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
         service.life.reset_failed();
+      } else if (service.life.is_stopping()) {
+        // Its end is not judged: it says nothing about the new unit.
+        act(service,
+            [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
       } else if (wants_running(service)) {
         service.restart_intent = RestartIntent{"restarted: " + why, true, false};
       } else {

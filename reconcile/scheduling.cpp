@@ -54,7 +54,7 @@ void Reconciler::State::evaluate_up(Service& service) {
       }
     }
     bool is_unwanted =
-        service.desired && !service.stop_mark && !adopted.contains(service.name) && is_shutting_down;
+        service.desired && !service.stop_mark && !service.is_found && is_shutting_down;
     if (is_unwanted) mark_stop(service, {StopCause::operator_request, "the agent shuts down"});
   }
   if (service.restart_intent && !service.stop_mark && !service.life.is_stopping()) begin_restart(service);
@@ -93,8 +93,13 @@ void Reconciler::State::take(const PreflightChecked& event) {
 }
 
 void Reconciler::State::evaluate_down(Service& service) {
-  if (adopted.contains(service.name)) return;  // it may be up, for all that is known
-  service.restart_intent.reset();              // its end was what it was waiting for
+  if (service.is_found) return;  // it may be up, for all that is known
+  if (std::exchange(service.restart_intent, std::nullopt)) {
+    // It ended by itself before it was stopped for the restart: there is nothing to judge.
+    set_latch(service, std::nullopt);
+    service.life.reset_failed();
+    after_change(service);
+  }
   if (!service.desired) return retire(service);
   if (!wants_running(service)) {
     if (service.life.phase() == Phase::backoff) {
@@ -234,13 +239,24 @@ bool Reconciler::State::may_start(Service& service) {
   return true;
 }
 
+Claim Reconciler::State::claim_of(const Service& service) const {
+  if (!service.desired) return Claim::none;
+  if (service.desired->is_desired_running) return Claim::commit;
+  if (durable.operator_starts.contains(service.name)) return Claim::by_operator;
+  return service.is_pulled_in ? Claim::by_another : Claim::none;
+}
+
 bool Reconciler::State::clear_conflicts(Service& service) {
   auto clear = [&](const Edge& edge) {
     if (!edge.relations.has(Relation::conflicts)) return true;
     Service& other = *table.at(edge.other);
-    if (other.life.is_down() && other.life.phase() != Phase::backoff) return true;
-    bool is_displaced =
-        other.stop_mark || other.life.is_stopping() || !other.desired || !other.desired->is_desired_running;
+    bool is_weaker = claim_of(service) < claim_of(other);
+    if (other.life.is_down() && other.life.phase() != Phase::backoff) {
+      // It would have to go again at once.
+      bool is_futile = is_weaker && is_pending(other);
+      return !is_futile || hold_back(service, Wait::dependency, "conflicts with " + other.name);
+    }
+    bool is_displaced = other.stop_mark || other.life.is_stopping() || claim_of(other) < claim_of(service);
     if (!is_displaced)
       return hold_back(service, Wait::dependency, "conflicts with " + other.name + ", which runs");
     if (!other.stop_mark) {

@@ -28,6 +28,9 @@ namespace gitproc {
 // How long a commit that could not be read, or whose tree could not be exported, waits for another try.
 inline constexpr Duration reload_delay = std::chrono::seconds(30);
 
+// Why a service is to run: of two that conflict, the one with the greater claim does.
+enum class Claim { none, by_another, by_operator, commit };
+
 struct WaitingRequest {
   RequestId request;
   ServiceVerb verb = ServiceVerb::start;
@@ -74,6 +77,7 @@ struct Reconciler::State {
   bool is_pending(Service& service) const;
   bool has_held_dependency(const Service& service, std::string& which);
   void pull_in_dependencies(Service& service);
+  Claim claim_of(const Service& service) const;
   bool clear_conflicts(Service& service);
   void begin_restart(Service& service);
   // Marks the service, when it is up, and everything that its stop reaches.
@@ -107,7 +111,7 @@ struct Reconciler::State {
   void adopt_one(Service& service, const AdoptedService& record, UnitPtr unit);
   void resume_adopted();
   void replace_unknown_units();
-  void apply_change(Service& service, UnitPtr unit);
+  void apply_change(Service& service);
   void apply_difference(Service& service);
   void check_rollout();
   void end_settling_in();
@@ -175,6 +179,7 @@ struct Reconciler::State {
   std::vector<ServiceId> just_adopted;
   std::set<ServiceId> unknown_units;  // adopted, but started from a unit that was not found (again)
   bool is_booting = true;             // the applied commit is loaded first, to know what runs
+  bool is_boot_unread = false;           // it could not be read
   std::optional<ObjectId> loading;    // LoadCommit under way
   std::optional<CommitInfo> loaded;   // what `staged` leads to
   std::map<std::string, UnitPtr, std::less<>> staged;  // differences from what services have as `desired`
@@ -218,8 +223,9 @@ void Reconciler::State::take(const ProcessEvent& event) {
   Service* service = table.at(event.service);
   if (service == nullptr) return;
   if constexpr (std::is_same_v<ProcessEvent, ProcessExited>) {
-    if (adopted.contains(service->name)) early_exits.push_back(event);
+    if (service->is_found) early_exits.push_back(event);
   }
+  if (service->is_found) return;
   act(*service, [&event](Lifecycle& life, LifecycleContext& context) { life.on(event, context); });
 }
 

@@ -7,7 +7,7 @@ namespace gitproc::sim {
 namespace {
 
 // A cause may lie so far back: what it led to takes its time.
-constexpr Duration cause_memory = std::chrono::seconds(30);
+constexpr Duration cause_memory = std::chrono::minutes(2);
 constexpr std::size_t remembered_commits = 3;
 constexpr unsigned max_idle_steps = 3;
 constexpr unsigned max_steps_per_second = 3000;

@@ -132,16 +132,18 @@ void Checks::check_words(const Rest& rest, bool is_rejected) {
       bool is_missing = !is_running(name) && !is_latched_well(name);
       const AdoptedService* record = journal_.find(name);
       bool is_old = record && record->fingerprint != units.at(name)->fingerprint;
-      if (is_missing || is_old) {
-        is_anything_bad = true;
-        which = name;
-      }
+      if (is_missing || is_old) which = name;
     }
+    // Who is not wanted for itself may be for another.
+    is_anything_bad = !which.empty() || std::ranges::any_of(units, [&](const auto& entry) {
+      bool is_missing = !is_running(entry.first) && !is_latched_well(entry.first);
+      return is_failed(entry.first) || unfit_.contains(entry.first) || (is_missing && was_pulled_.contains(entry.first));
+    });
   }
   switch (node.sync) {
     case SyncState::synced:
       if (is_rejected) fail("synced, but the target was rejected");
-      if (is_anything_bad) fail("synced, but " + which + " is not as it should be");
+      if (!which.empty()) fail("synced, but " + which + " is not as it should be");
       return;
     case SyncState::degraded:
       if (!is_anything_bad) fail("degraded without a reason: " + node.error);
