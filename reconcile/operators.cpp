@@ -50,7 +50,6 @@ void Reconciler::State::take(const ServiceRequested& event) {
 // Lets a service run again: lifts the hold and what was remembered of a failure.
 void Reconciler::State::release(Service& service) {
   if (durable.holds.contains(service.name)) change_durable().holds.erase(service.name);
-  service.preflight_error.clear();
   set_latch(service, std::nullopt);
   service.life.reset_failed();
   if (!service.desired->is_desired_running) {
@@ -160,7 +159,8 @@ std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& reques
     case ServiceVerb::start:
     case ServiceVerb::restart: break;
   }
-  if (!service.preflight_error.empty()) return bad_end("was left running: " + service.preflight_error);
+  bool was_refused = request.verb == ServiceVerb::restart && !service.preflight_error.empty();
+  if (was_refused) return bad_end("was left running: " + service.preflight_error);
   if (life.is_active()) return good("running", life.main_pid());
   if (life.is_starting()) return std::nullopt;
   if (life.phase() == Phase::backoff) {

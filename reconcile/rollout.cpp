@@ -98,6 +98,7 @@ void Reconciler::State::pursue_target() {
 void Reconciler::State::end_settling_in() {
   if (!std::exchange(is_settling_in, false)) return;
   supersede_unfinished();
+  forget_removed();
   adopt_all();
   replace_unknown_units();
   resume_adopted();
@@ -205,11 +206,15 @@ void Reconciler::State::begin_rollout() {
     Service& service = table.intern(name);
     service.desired = unit;
     service.commit = current->id;
+    touch_neighbours(service);  // those that it lets go of, too
     if (unit) table.relate(service, unit.get());
   }
   for (const auto& [name, unit] : std::exchange(staged, {}))
     apply_change(table.intern(name));
-  if (!is_settling_in) replace_unknown_units();
+  if (!is_settling_in) {
+    forget_removed();
+    replace_unknown_units();
+  }
   resume_adopted();
   if (was_settling_in) touch_all();
 
@@ -237,6 +242,16 @@ HistoryEntry* Reconciler::State::unfinished_of_current() {
     return entry->commit == current->id && entry->outcome == Outcome::progressing ? &*entry : nullptr;
   }
   return nullptr;
+}
+
+// What operators wanted of services that are gone, also those that went while no agent looked.
+void Reconciler::State::forget_removed() {
+  auto is_gone = [this](const auto& entry) {
+    const Service* service = table.find(entry.first);
+    return service == nullptr || !service->desired;
+  };
+  std::size_t forgotten = std::erase_if(durable.holds, is_gone) + std::erase_if(durable.operator_starts, is_gone);
+  if (forgotten != 0) ++durable_version;
 }
 
 void Reconciler::State::supersede_unfinished() {
@@ -319,8 +334,6 @@ void Reconciler::State::apply_change(Service& service) {
       apply_difference(service);
     }
   } else {
-    if (durable.holds.contains(service.name)) change_durable().holds.erase(service.name);
-    if (durable.operator_starts.contains(service.name)) change_durable().operator_starts.erase(service.name);
     service.preflight_error.clear();
     set_wave(service, Wave::removed);
     mark_stop(service, {StopCause::operator_request, "removed from the repository"});

@@ -122,6 +122,7 @@ void Reconciler::State::evaluate_down(Service& service) {
   // As systemd does, what requires a service is restarted together with it: those that are ordered after it
   // go down before it comes up again, so the way has to be looked at once more.
   if (is_automatic && mark_dependents(service, {StopCause::restart, ""}) && !may_start(service)) return;
+  service.preflight_error.clear();
   if (service.reason.empty()) service.reason = is_automatic ? "" : std::string("desired running");
   act(service, [&service, is_automatic](Lifecycle& life, LifecycleContext& context) {
     life.start(service.desired, is_automatic, context);
@@ -140,6 +141,7 @@ bool Reconciler::State::may_stop(const Service& service) {
   // units that stay are of two commits, whose orders together may hold a cycle: only their own kind counts.
   auto is_first = [&](ServiceId id) {
     const Service& other = *table.at(id);
+    if (other.life.is_stopping()) return true;  // waits for nobody any more, so this cannot be for ever
     return other.stop_mark && !other.life.is_down() &&
            (other.desired == nullptr) == (service.desired == nullptr);
   };
@@ -353,7 +355,8 @@ bool Reconciler::State::is_bad(const Service& service) const {
   if (!service.preflight_error.empty() || service.life.health() == HealthState::unhealthy) return true;
   if (durable.holds.contains(service.name)) return false;
   switch (shown_state(service)) {
-    case ServiceState::failed:
+    // One that was told to end and did so badly is down as wanted.
+    case ServiceState::failed: return service.latch || wants_running(service);
     case ServiceState::backoff: return true;
     case ServiceState::waiting: return service.wait == Wait::dependency;
     case ServiceState::stopped:

@@ -107,6 +107,7 @@ struct Reconciler::State {
   void begin_rollout();
   HistoryEntry* unfinished_of_current();
   void supersede_unfinished();
+  void forget_removed();
   void adopt_all();
   void adopt_one(Service& service, const AdoptedService& record, UnitPtr unit);
   void resume_adopted();

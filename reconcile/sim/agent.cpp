@@ -132,6 +132,10 @@ void World::take_step() {
   Commands commands = agent_->reconciler.step(events, now_);
   checks_.decided(commands, now_.instant);
   checks_.stepped(!events.empty(), now_.instant, agent_->reconciler.next_deadline());
+  // What was found wrong in a decision is not carried out any more, but has to be seen.
+  for (const Command& command : commands) {
+    if (!checks_.failure().empty()) trace_.add(now_.instant, command);
+  }
   for (Command& command : commands) agent_->commands.push_back(std::move(command));
 }
 
@@ -328,6 +332,12 @@ void World::finish_writes() {
   if (!agent_->writing || agent_->written_at > now_.instant) return;
   disk_.state = std::move(agent_->writing->second);
   agent_->durable = agent_->writing->first;
+  if (trace_.keeps_words()) {
+    std::string words = "## on disk: applied " + (disk_.state.applied ? disk_.state.applied->hex().substr(32) : "nothing");
+    for (const auto& [name, hold] : disk_.state.holds) words += ", hold " + name;
+    for (const auto& [name, start] : disk_.state.operator_starts) words += ", start " + name;
+    trace_.say(now_.instant, std::move(words));
+  }
   agent_->writing.reset();
   agent_->written_at = never;
   persist();

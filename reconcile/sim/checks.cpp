@@ -48,6 +48,7 @@ void Checks::agent_lost() {
   unanswered_.clear();
   stops_.clear();
   unfit_.clear();
+  knows_relations_ = false;
 }
 
 void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant now) {
@@ -60,11 +61,16 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant n
     service.invocation = record.invocation;
     service.latch = record.latch;
     if (record.latch) continue;
-    bool is_alive = record.main && record.main->is_alive;
-    service.main = is_alive ? record.main->pid : 0;
+    bool is_main_alive = record.main && record.main->is_alive;
+    // Nobody could tell the main one among its processes.
+    bool is_forking = service.unit && service.unit->type == ServiceType::forking;
+    bool is_main_unknown = is_forking && record.was_started && !record.main && !machine_.is_empty(record.name);
+    bool is_alive = is_main_alive || is_main_unknown;
+    service.main = is_main_alive ? record.main->pid : 0;
     service.is_up = service.is_ready = is_alive;
+    service.is_adopted = true;
     service.is_probed = true;
-    service.remains = !is_alive && record.was_started;
+    service.remains = !is_alive && record.was_started && service.unit && service.unit->remains_after_exit;
     if (!is_alive) touch(record.name, now);
   }
 }
@@ -125,6 +131,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
   } else if (const auto* checked = std::get_if<PreflightChecked>(&event)) {
     if (!checked->error.empty()) unfit_.insert(name);
     if (checked->error.empty()) unfit_.erase(name);
+  } else if (const auto* exported = std::get_if<TreeExported>(&event)) {
+    if (exported->error.empty()) knows_relations_ = true;
   } else if (const auto* loaded = std::get_if<CommitLoaded>(&event)) {
     const Commit& commit = repository_.at(loaded->commit.id);
     for (const std::string& each : repository_.names()) {
@@ -184,7 +192,7 @@ void Checks::note(const RunRecord& record, Instant now) {
       return;
     case RunRecord::Kind::stopping:
       if (!service.is_up && !service.remains) return;
-      check_stop(record.name);
+      if (service.is_up) check_stop(record.name);
       check_cause(record.name, service.started_at, "is stopped");
       service.job_done.reset();
       return;
@@ -224,7 +232,7 @@ void Checks::check_start(const Unit& unit) {
 
 // Whether `first` has to be down before `second` is stopped, by all commits that may count at present.
 bool Checks::stops_before(const std::string& first, const std::string& second) const {
-  if (loaded_.empty()) return false;
+  if (loaded_.empty() || !knows_relations_) return false;
   return std::ranges::all_of(loaded_, [&](const Commit* commit) {
     UnitPtr dependent = find_unit(*commit, first), other = find_unit(*commit, second);
     return dependent && other && takes_stops(*dependent, second) && is_ordered(*dependent, *other);
@@ -280,7 +288,8 @@ void Checks::spawning(const Spawn& spawn) {
     fail(name + " does its work a second time");
   }
   service.unit = spawn.unit;
-  service.is_ready = service.remains = false;
+  unfit_.erase(name);
+  service.is_ready = service.remains = service.is_adopted = false;
   service.latch.reset();
   service.is_probed = !spawn.unit->has_health_check();
 }

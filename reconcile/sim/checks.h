@@ -62,6 +62,7 @@ class Checks {
     bool is_ready = false;
     bool is_probed = false;
     bool remains = false;     // active without a process
+    bool is_adopted = false;  // started by an agent that is gone, perhaps for a reason that is gone with it
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
     Instant started_at{};
@@ -96,6 +97,7 @@ class Checks {
 
   std::map<std::string, Facts> facts_;
   std::deque<const Commit*> loaded_;  // the last few, newest last
+  bool knows_relations_ = false;      // this agent has got as far as to a commit
   std::map<RequestId, std::string> unanswered_;
   std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
   std::set<std::string> was_pulled_;  // required or wanted by another one in some commit

@@ -32,10 +32,11 @@ void Checks::at_rest(const Rest& rest) {
   std::optional<ObjectId> pinned = disk.pin ? std::optional(disk.pin->commit) : std::nullopt;
   if (marker(Marker::pinned) != pinned) fail("refs/gitproc/pinned is not the pinned commit");
   if (marker(Marker::healthy)) {
-    bool was_healthy = std::ranges::any_of(disk.history, [&](const HistoryEntry& entry) {
-      return entry.commit == *marker(Marker::healthy) && entry.outcome == Outcome::healthy;
+    // An agent that was killed may have set it before its history was on disk.
+    bool was_applied = std::ranges::any_of(disk.history, [&](const HistoryEntry& entry) {
+      return entry.commit == *marker(Marker::healthy) && entry.outcome != Outcome::rejected;
     });
-    if (!was_healthy) fail("refs/gitproc/healthy is no commit that was healthy");
+    if (!was_applied) fail("refs/gitproc/healthy is no commit that was applied");
   }
 
   if (disk.applied) {
@@ -93,7 +94,7 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     bool is_latched = is_latched_well(name) || is_failed(name);
     if (runs && rest.disk.holds.contains(name)) fail(name + " is held, but runs");
     // Who was pulled in by another one stays, as with systemd.
-    bool may_run = are_wanted.contains(name) || was_pulled_.contains(name);
+    bool may_run = are_wanted.contains(name) || was_pulled_.contains(name) || find(name)->is_adopted;
     if (runs && !may_run) fail(name + " runs, although nobody wants it");
     if (!runs && are_wanted.contains(name) && !is_latched && !is_blocked(*unit, units, rest.disk)) {
       auto view = rest.reconciler.service(name);
@@ -110,7 +111,8 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     const Dependencies& on = *unit->dependencies;
     for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to, &on.part_of}) {
       for (const std::string& other : *list) {
-        if (was_so && rest.disk.holds.contains(other)) fail(name + " runs, although " + other + " is held");
+        bool is_held = units.contains(other) && rest.disk.holds.contains(other);
+        if (was_so && is_held) fail(name + " runs, although " + other + " is held");
       }
     }
     for (const std::string& other : on.conflicts) {

@@ -15,7 +15,10 @@ struct EventWords {
   }
   std::string operator()(const CommitLoaded& event) const {
     std::string text = "loaded " + event.commit.subject + ":";
-    for (const UnitChange& change : event.changes) text += (change.unit ? " " : " -") + change.name;
+    for (const UnitChange& change : event.changes) {
+      bool is_stopped = change.unit && !change.unit->is_desired_running;
+      text += (change.unit ? " " : " -") + change.name + (is_stopped ? "(stopped)" : "");
+    }
     return text;
   }
   std::string operator()(const CommitRejected& event) const { return "rejected " + event.commit.subject; }

@@ -34,7 +34,7 @@ class Trace {
   void mix(std::uint64_t what);
 
   // The last that are kept.
-  static constexpr std::size_t words_limit = 400;
+  static constexpr std::size_t words_limit = 4000;
 
   bool keeps_words_;
   std::uint64_t hash_ = 1469598103934665603u;
