@@ -410,6 +410,7 @@ void Reconciler::State::apply_difference(Service& service) {
         // Its end is not judged: it says nothing about the new unit.
         act(service,
             [](Lifecycle& life, LifecycleContext& context) { life.stop(StopCause::restart, context); });
+        mark_dependents(service, {StopCause::restart, ""});
       } else if (wants_running(service)) {
         service.restart_intent = RestartIntent{"restarted: " + why, true, false};
       } else {

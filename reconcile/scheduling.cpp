@@ -137,6 +137,9 @@ bool Reconciler::State::wants_running(const Service& service) const {
 }
 
 bool Reconciler::State::may_stop(const Service& service) {
+#ifdef GITPROC_PLANTED_FAULT
+  return true;  // what the simulation must find (reconcile/sim/README.md)
+#endif
   // Reverse order: those that are ordered after this one and have to go too go first. A removed unit and the
   // units that stay are of two commits, whose orders together may hold a cycle: only their own kind counts.
   auto is_first = [&](ServiceId id) {
@@ -185,8 +188,6 @@ bool Reconciler::State::may_start(Service& service) {
   if (service.wave == Wave::changed && !is_gate_open(Wave::changed)) {
     return hold_back(service, Wait::ordering, "removed services stop first");
   }
-  if (!clear_conflicts(service)) return false;
-
   for (const Edge& edge : service.out) {
     Service& other = *table.at(edge.other);
     Relations relations = edge.relations;
@@ -234,6 +235,8 @@ bool Reconciler::State::may_start(Service& service) {
     Service& other = *table.at(edge.other);
     if (is_in_the_way(other, is_before_us)) return wait_for(service, other);
   }
+  // Last: nobody is displaced by one that cannot start.
+  if (!clear_conflicts(service)) return false;
   if (service.wait != Wait::none) {
     service.wait = Wait::none;
     service.waits_for.clear();

@@ -53,7 +53,7 @@ void Checks::agent_lost() {
 
 void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant now) {
   for (auto& [name, service] : facts_) {
-    service.is_up = service.is_ready = service.remains = false;
+    service.is_up = service.is_ready = service.remains = service.is_ending = false;
     service.latch.reset();
   }
   for (const AdoptedService& record : adopted) {
@@ -171,9 +171,13 @@ void Checks::decided(const Commands& commands, Instant now) {
       Facts& service = facts(spawn->unit->name);
       bool is_new = service.invocation != spawn->invocation;
       service.invocation = spawn->invocation;
+      service.is_ending = spawn->phase == ExecPhase::stop || spawn->phase == ExecPhase::stop_post;
       if (is_new && spawn->unit->conditions->empty()) check_start(*spawn->unit);
     } else if (const auto* check = std::get_if<CheckConditions>(&command)) {
       check_start(*check->unit);
+    } else if (const auto* kill = std::get_if<Kill>(&command)) {
+      bool is_end = kill->signal != 0 && (kill->whole_group || kill->main_pid != 0);
+      if (is_end) facts(kill->unit->name).is_ending = true;
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
       note(*record, now);
     }
@@ -192,7 +196,7 @@ void Checks::note(const RunRecord& record, Instant now) {
       return;
     case RunRecord::Kind::stopping:
       if (!service.is_up && !service.remains) return;
-      if (service.is_up) check_stop(record.name);
+      if (service.is_up && !service.is_ending) check_stop(record.name);
       check_cause(record.name, service.started_at, "is stopped");
       service.job_done.reset();
       return;

@@ -62,6 +62,7 @@ class Checks {
     bool is_ready = false;
     bool is_probed = false;
     bool remains = false;     // active without a process
+    bool is_ending = false;   // told to, or by itself
     bool is_adopted = false;  // started by an agent that is gone, perhaps for a reason that is gone with it
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
