@@ -64,6 +64,7 @@ int run_command_line(const std::vector<std::string>& arguments, Session& session
   app.require_subcommand(1);
   app.add_option("--socket", session.socket, "The agent's control socket (or $GITPROC_SOCKET)")
       ->type_name("PATH");
+  app.fallthrough();  // every command takes --socket, behind its name too
   add_commands(app, session);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
