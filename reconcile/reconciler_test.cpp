@@ -58,6 +58,12 @@ auto restarts_always() {
     unit.restart.edit().start_limit_interval = 0s;
   };
 }
+auto with_relations(Dependencies relations) {
+  return [relations](Unit& unit) { unit.dependencies.edit() = relations; };
+}
+auto described(const std::string& words) {
+  return [words](Unit& unit) { unit.description = words; };
+}
 void desired_stopped(Unit& unit) { unit.is_desired_running = false; }
 
 ObjectId id_of(unsigned number) {
@@ -123,6 +129,10 @@ class World {
 
   void carry_out(const LoadCommit& load) {
     CommitInfo info{.id = load.commit, .tree = load.commit, .author = "A", .subject = "s", .at = {}};
+    if (unreadable.contains(load.commit)) {
+      events.push_back(CommitUnreadable{load.commit, "missing object"});
+      return;
+    }
     if (broken.contains(load.commit)) {
       events.push_back(CommitRejected{info, {{"web.service", 3, 1, Severity::error, "bad value"}}});
       return;
@@ -142,7 +152,8 @@ class World {
   }
   void carry_out(const ExportTree& tree) { events.push_back(TreeExported{tree.commit, ""}); }
   void carry_out(const SetMarker& marker) {
-    if (marker.marker == Marker::healthy) healthy = marker.commit;
+    markers.erase(marker.marker);
+    if (marker.commit) markers.emplace(marker.marker, *marker.commit);
   }
   void carry_out(const Spawn& spawn) {
     if (spawn.phase != ExecPhase::start) return;
@@ -215,13 +226,13 @@ class World {
   Now now{Instant(1h), WallTime(1000h)};
   std::vector<Event> events;
   std::map<ObjectId, UnitMap> commits;
-  std::set<ObjectId> broken;
+  std::set<ObjectId> broken, unreadable;
   UnitMap catalog;
   std::map<std::string, Pid> alive;
   std::set<std::string> immortal, missing;
   std::vector<std::string> log;
   std::map<RequestId, std::string> answers;
-  std::optional<ObjectId> healthy;
+  std::map<Marker, ObjectId> markers;
   Pid last_pid = 100;
   std::uint64_t last_request = 0;
   bool has_exited = false;
@@ -237,9 +248,9 @@ TEST_CASE("a first commit starts its units in dependency order, and becomes heal
   CHECK(world.take_log() == Log{"start db", "start web"});
   CHECK(world.state("spare") == "stopped");
   CHECK(world.sync_state() == "synced");
-  CHECK_FALSE(world.healthy);
+  CHECK_FALSE(world.markers.contains(Marker::healthy));
   world.wait(11s);
-  CHECK(world.healthy == id_of(1));
+  CHECK(world.markers.at(Marker::healthy) == id_of(1));
   CHECK(world.reconciler->next_deadline() == never);
 }
 
@@ -477,4 +488,254 @@ TEST_CASE("a service that is not desired running is started by hand, until its u
   world.commit(2, {make_unit("tool", desired_stopped, version("2"))});
   CHECK(world.take_log() == Log{"stop tool"});
   CHECK(world.state("tool") == "stopped");
+}
+
+// --- stories that the simulation told first (reconcile/sim) ---
+
+namespace {
+
+AdoptedService left_running(const UnitPtr& unit, Pid pid) {
+  AdoptedService service{.name = unit->name, .fingerprint = unit->fingerprint};
+  service.main = AdoptedProcess{pid, true};
+  service.was_started = true;
+  return service;
+}
+
+DurableState applied(unsigned number) {
+  DurableState durable;
+  durable.applied = id_of(number);
+  return durable;
+}
+
+}  // namespace
+
+TEST_CASE("a changed service that waits for a new one does not wait for its wave") {
+  World world;
+  world.commit(1, {make_unit("web")});
+  world.take_log();
+  world.commit(2, {make_unit("web", version("2"), needs("db")), make_unit("db", is_after("disk")),
+                   make_unit("disk")});
+  CHECK(world.take_log() == Log{"stop web", "start disk", "start db", "start web 2"});
+  CHECK(world.sync_state() == "synced");
+}
+
+TEST_CASE("a commit that was not healthy yet when the next came is superseded") {
+  World world;
+  world.commit(1, {make_unit("web")});
+  world.commit(2, {make_unit("web", version("2"))});
+  CHECK(world.reconciler->durable().history.front().outcome == Outcome::superseded);
+  CHECK(world.reconciler->durable().history.back().outcome == Outcome::progressing);
+}
+
+TEST_CASE("what an agent that was killed had begun is ended by the next one") {
+  DurableState durable = applied(1);
+  HistoryEntry begun{.commit = id_of(2), .subject = "s", .author = "A", .cause = "commit"};
+  durable.history = {begun};
+  World world(durable);
+  world.commits[id_of(1)] = {{"web", make_unit("web")}};
+  world.commit(2, {make_unit("web", version("2"))});
+  REQUIRE(world.reconciler->durable().history.size() == 1);  // gone on with, not begun again
+  world.wait(11s);
+  CHECK(world.reconciler->durable().history.back().outcome == Outcome::healthy);
+
+  World other(durable);
+  other.commits[id_of(1)] = {{"web", make_unit("web")}};
+  other.commit(3, {make_unit("web", version("3"))});
+  CHECK(other.reconciler->durable().history.front().outcome == Outcome::superseded);
+}
+
+TEST_CASE("a commit that was once healthy stays so in the history, whatever happens later") {
+  DurableState durable = applied(1);
+  durable.history = {{.commit = id_of(1), .subject = "s", .author = "A", .outcome = Outcome::healthy}};
+  World world(durable);
+  world.commit(1, {make_unit("web")});
+  world.exits("web", {ExitStatus::Kind::exited, 1});
+  CHECK(world.sync_state() == "degraded");
+  CHECK(world.reconciler->durable().history.back().outcome == Outcome::healthy);
+}
+
+TEST_CASE("after a boot with a broken tip the node runs what was applied last") {
+  World world(applied(1));
+  world.commits[id_of(1)] = {{"web", make_unit("web")}};
+  world.broken_commit(2);
+  CHECK(world.take_log() == Log{"start web"});
+  CHECK(world.sync_state() == "rejected");
+}
+
+TEST_CASE("an agent killed while it applied its first commit goes on with it when the tip is broken") {
+  UnitPtr web = make_unit("web");
+  DurableState durable;
+  durable.history = {{.commit = id_of(1), .subject = "s", .author = "A", .cause = "commit"}};
+  World world(durable, {left_running(web, 50)});
+  world.alive = {{"web", 50}};
+  world.commits[id_of(1)] = {{"web", web}, {"db", make_unit("db")}};
+  world.broken_commit(2);
+  CHECK(world.take_log() == Log{"start db"});
+  CHECK(world.reconciler->service("web")->pid == 50);
+  CHECK(world.reconciler->durable().applied == id_of(1));
+}
+
+TEST_CASE("what was applied is tried again when it could not be read and the tip is broken") {
+  World world(applied(1));
+  world.commits[id_of(1)] = {{"web", make_unit("web")}};
+  world.unreadable.insert(id_of(1));
+  world.broken_commit(2);
+  CHECK(world.take_log() == Log{});
+  world.unreadable.clear();
+  world.wait(31s);
+  CHECK(world.take_log() == Log{"start web"});
+}
+
+TEST_CASE("a started agent puts the markers right that the one before did not come to") {
+  DurableState durable = applied(1);
+  durable.pin = Pin{.commit = id_of(1), .by = "uid 0"};
+  World world(durable);
+  world.commit(1, {make_unit("web")});
+  CHECK(world.markers == std::map<Marker, ObjectId>{{Marker::applied, id_of(1)}, {Marker::pinned, id_of(1)}});
+}
+
+TEST_CASE("'cannot read' is said only as long as that commit is wanted") {
+  World world;
+  world.commit(1, {make_unit("web")});
+  world.unreadable.insert(id_of(2));
+  world.happens(TipObserved{"main", id_of(2), ""});
+  CHECK(world.sync_state() == "error");
+  world.happens(TipObserved{"main", id_of(1), ""});
+  CHECK(world.sync_state() == "synced");
+}
+
+TEST_CASE("a service is never resumed as what another commit says it is") {
+  auto second_command = [](Unit& unit) { unit.start.push_back({.path = "/bin/b", .arguments = {"b"}}); };
+  UnitPtr old_job = make_unit("job", of_type(ServiceType::oneshot), second_command);
+  UnitPtr job = make_unit("job", of_type(ServiceType::oneshot), version("2"));
+  AdoptedService record{.name = "job", .fingerprint = job->fingerprint};
+  record.main = AdoptedProcess{50, false};
+  World world(applied(1), {record});
+  world.commits[id_of(1)] = {{"job", old_job}};
+  world.commit(2, {job});
+  CHECK(world.take_log() == Log{});
+  CHECK(world.state("job") == "completed");
+}
+
+TEST_CASE("an exit that is seen before it is known what runs is not lost") {
+  UnitPtr db = make_unit("db", restarts_always());
+  World world(applied(1), {left_running(db, 50)});
+  world.commits[id_of(1)] = {{"db", db}};
+  world.happens(ProcessExited{*world.reconciler->find("db"), 50, {ExitStatus::Kind::exited, 1}, false});
+  CHECK(world.state("db") == "backoff");
+  world.wait(200ms);
+  CHECK(world.take_log() == Log{"start db"});
+}
+
+TEST_CASE("a hold outlives the agent also when the stop did not happen any more") {
+  UnitPtr db = make_unit("db"), web = make_unit("web", needs("db"));
+  DurableState durable = applied(1);
+  durable.holds["db"] = OperatorHold{.by = "uid 0", .at = {}};
+  World world(durable, {left_running(db, 50), left_running(web, 51)});
+  world.alive = {{"db", 50}, {"web", 51}};
+  world.commit(1, {db, web});
+  CHECK(world.take_log() == Log{"stop web", "stop db"});
+}
+
+TEST_CASE("a hold of a service that was removed while no agent looked is forgotten") {
+  DurableState durable = applied(1);
+  durable.holds["db"] = OperatorHold{.by = "uid 0", .at = {}};
+  World world(durable);
+  world.commits[id_of(1)] = {{"db", make_unit("db")}};
+  world.commit(2, {make_unit("web")});
+  CHECK(world.reconciler->durable().holds.empty());
+}
+
+TEST_CASE("a unit that became DesiredState=stopped is stopped although the agent was killed over it") {
+  UnitPtr before = make_unit("web"), after = make_unit("web", desired_stopped);
+  World world(applied(1));
+  world.commit(1, {before});
+  world.commit(2, {after});
+  CHECK(world.take_log() == Log{"start web", "stop web"});
+  // It had not been stopped: nothing but the stop may have said that it runs the new unit.
+  World next(applied(2), {left_running(before, 50)});
+  next.alive = {{"web", 50}};
+  next.commit(2, {after});
+  CHECK(next.take_log() == Log{"stop web"});
+}
+
+TEST_CASE("a stop takes along those whose relation comes with the same commit, in order") {
+  Dependencies part_of_a{.part_of = {"a"}, .after = {"a"}};
+  World world;
+  world.commit(1, {make_unit("a"), make_unit("b")});
+  world.take_log();
+  world.commit(2, {make_unit("a", desired_stopped), make_unit("b", with_relations(part_of_a))});
+  CHECK(world.take_log() == Log{"stop b", "stop a", "start b"});
+}
+
+TEST_CASE("a service that ends by itself is waited for like one that is told to end") {
+  auto killed_alone = [](Unit& unit) { unit.kill.edit().mode = KillMode::process; };
+  UnitPtr db = make_unit("db"), web = make_unit("web", needs("db"), killed_alone);
+  AdoptedService ending = left_running(web, 51);
+  ending.was_stopping = true;
+  World world(applied(1), {left_running(db, 50), ending});
+  world.alive = {{"db", 50}, {"web", 51}};
+  world.immortal = {"web"};
+  world.commit(1, {db, web});
+  CHECK(world.request(ServiceVerb::stop, "db") == "(waiting)");
+  CHECK(world.take_log() == Log{});
+  world.exits("web", {ExitStatus::Kind::exited, 0});
+  CHECK(world.take_log() == Log{"stop db"});
+}
+
+TEST_CASE("of two that conflict the one with the greater claim runs, and they do not take turns") {
+  auto without = make_unit("main");
+  auto with_conflict = make_unit("main", with_relations({.conflicts = {"spare"}}), described("conflicts"));
+  UnitPtr spare = make_unit("spare", desired_stopped), user = make_unit("user", needs("spare"));
+  World world;
+  world.commit(1, {with_conflict, spare, user});
+  CHECK(world.take_log() == Log{"start main"});
+  CHECK(world.state("user") == "waiting");
+  world.commit(2, {without, spare, user});
+  CHECK(world.take_log() == Log{"start spare", "start user"});
+}
+
+TEST_CASE("nobody is displaced by one that cannot start") {
+  World world;
+  UnitPtr tool = make_unit("tool", desired_stopped, with_relations({.conflicts = {"web"}}));
+  world.commit(1, {make_unit("db"), make_unit("web", needs("db")), tool});
+  CHECK(world.request(ServiceVerb::stop, "db") == "done");
+  world.take_log();
+  CHECK(world.request(ServiceVerb::start, "tool") == "done");
+  CHECK(world.take_log() == Log{"start tool"});
+}
+
+TEST_CASE("bound without an order: both come up together, and one alone waits instead of starting in vain") {
+  World world;
+  world.commit(1, {make_unit("a", with_relations({.binds_to = {"b"}})), make_unit("b")});
+  CHECK(world.take_log() == Log{"start b", "start a"});
+  world.exits("b", {ExitStatus::Kind::exited, 1});
+  CHECK(world.take_log() == Log{"stop a"});
+  CHECK(world.state("a") == "waiting");
+}
+
+TEST_CASE("a start of what runs does not make it forget that a changed unit is still to come") {
+  World world;
+  world.commit(1, {make_unit("web")});
+  world.missing.insert("web");
+  world.commit(2, {make_unit("web", version("2"))});
+  CHECK(world.request(ServiceVerb::start, "web") == "done");
+  CHECK(world.sync_state() == "degraded");
+}
+
+TEST_CASE("a restart that is not needed any more leaves nothing in motion") {
+  World world;
+  world.commit(1, {make_unit("web")});
+  world.missing.insert("web");
+  world.commit(2, {make_unit("web", version("2"))});
+  CHECK(world.request(ServiceVerb::stop, "web") == "done");
+  CHECK(world.sync() == "done");
+  CHECK(world.sync_state() == "synced");
+}
+
+TEST_CASE("what a started agent has not got to know yet is not answered for") {
+  UnitPtr db = make_unit("db");
+  World world(applied(1), {left_running(db, 50)});
+  world.commits[id_of(1)] = {{"db", db}};
+  CHECK(world.request(ServiceVerb::stop, "db") == "'db' is not known yet: the agent has just started");
 }
