@@ -38,7 +38,8 @@ TEST_CASE("an agent that was killed finds its services again, and notices their 
   box.start_agent();
   box.expect_applied(commit);
   std::map<std::string, pid_t> before;
-  for (const Json& service : box.cli_json({"list"})["services"]) {
+  Json list = box.cli_json({"list"});
+  for (const Json& service : list["services"]) {
     if (service["pid"].is_number()) before[service["name"]] = service["pid"];
   }
   CHECK(box.cli({"stop", "s4"}).exit_code == 0);

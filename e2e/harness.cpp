@@ -245,7 +245,8 @@ Json Sandbox::cli_json(std::vector<std::string> arguments) {
 }
 
 Json Sandbox::service(const std::string& name) {
-  for (const Json& service : cli_json({"list"})["services"]) {
+  Json list = cli_json({"list"});
+  for (const Json& service : list["services"]) {
     if (service["name"] == name) return service;
   }
   return nullptr;

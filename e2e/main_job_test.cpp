@@ -135,7 +135,7 @@ TEST_CASE("a crash is restarted as Restart= says, and a start limit ends it") {
   pid_t before = box.pid("steady");
   ::kill(before, SIGKILL);
   box.expect("steady to run again", [&] { return box.pid("steady") != 0 && box.pid("steady") != before; });
-  CHECK(box.service("steady")["exit_signal"] == "SIGKILL");
+  CHECK(box.service("steady")["restarts"] == 1);
 }
 
 TEST_CASE("a stop takes the whole tree of processes, double forks and all") {
@@ -232,7 +232,8 @@ TEST_CASE("templates, drop-ins, groups and nodes decide what this node runs") {
   box.start_agent({"--node", "n1", "--label", "role=web"});
   box.expect_applied(commit);
   std::set<std::string> names;
-  for (const Json& service : box.cli_json({"list"})["services"])
+  Json list = box.cli_json({"list"});
+  for (const Json& service : list["services"])
     names.insert(service["name"]);
   CHECK(names == std::set<std::string>{"own", "plain", "web", "worker@a"});
   CHECK(box.service("plain")["description"] == "from a drop-in");

@@ -296,7 +296,7 @@ SyncState Reconciler::State::sync_state() const {
 
 std::string Reconciler::State::sync_error() const {
   switch (sync_state()) {
-    case SyncState::error: return read_error.empty() ? tip_error : read_error;
+    case SyncState::error: return tip_error.empty() || durable.pin ? read_error : tip_error;
     case SyncState::rejected:
       return rejection.empty() ? "the commit was rejected" : to_string(rejection.front());
     case SyncState::degraded: return bad_services();

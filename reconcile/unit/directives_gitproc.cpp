@@ -112,8 +112,6 @@ void read_health_exec(Reader& reader) {
   reader.warning("HealthCheckExec= is checked but not run by this version");
 }
 
-void print_nothing(const Unit&, Lines&) {}
-
 using Strategy = UnitField<&Unit::update_strategy>;
 using StrategyWord = WordValue<strategy_words>;
 
@@ -195,7 +193,7 @@ constexpr Directive directives[] = {
     later<UnitField<&Unit::is_desired_running>, WordValue<desired_words>>("DesiredState"),
     {"X-GitProc", "NodeSelector", read_node_selector, nullptr},
     {"X-GitProc", "HealthCheckURL", read_health_url, print_health_url, ChangeEffect::later},
-    {"X-GitProc", "HealthCheckExec", read_health_exec, print_nothing, ChangeEffect::later},
+    {"X-GitProc", "HealthCheckExec", read_health_exec, nullptr, ChangeEffect::later},
     {"X-GitProc", "HealthCheckStatus", read_health_statuses, print_health_statuses, ChangeEffect::later},
     later<HealthField<&HealthCheck::interval>, PositiveTimeSpan>("HealthCheckInterval"),
     later<HealthField<&HealthCheck::timeout>, PositiveTimeSpan>("HealthCheckTimeout"),

@@ -90,8 +90,8 @@ void check_structure(Draft& draft, const std::string& main_path) {
   auto report_at = [&](const SettingPlace& place, std::string message) {
     draft.report(place.file, place.position, Severity::error, std::move(message));
   };
-  // Where there is a faulty ExecStart=, it was reported already.
-  if (unit.start.empty() && draft.last_start.file.empty()) {
+  // Where there is a faulty ExecStart=, or a line that could not be read and may have been one, that was reported.
+  if (unit.start.empty() && draft.last_start.file.empty() && !has_errors(draft.diagnostics)) {
     if (!is_oneshot || !unit.remains_after_exit || unit.auxiliary->stop.empty()) {
       report_whole(
           "there is no ExecStart=, which only a Type=oneshot unit with RemainAfterExit=yes and ExecStop= may "
