@@ -17,8 +17,7 @@ void Reconciler::State::refuse(RequestId request, std::string message, ErrorCode
 
 void Reconciler::State::take(const ServiceRequested& event) {
   Service* service = table.find(event.service);
-  bool is_there =
-      service != nullptr && (service->desired || !service->life.is_down() || service->is_found);
+  bool is_there = service != nullptr && (service->desired || !service->life.is_down() || service->is_found);
   if (!is_there) {
     refuse(event.request, "no service '" + event.service + "'", ErrorCode::not_found);
     return;

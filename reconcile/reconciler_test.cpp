@@ -513,8 +513,8 @@ TEST_CASE("a changed service that waits for a new one does not wait for its wave
   World world;
   world.commit(1, {make_unit("web")});
   world.take_log();
-  world.commit(2, {make_unit("web", version("2"), needs("db")), make_unit("db", is_after("disk")),
-                   make_unit("disk")});
+  world.commit(
+      2, {make_unit("web", version("2"), needs("db")), make_unit("db", is_after("disk")), make_unit("disk")});
   CHECK(world.take_log() == Log{"stop web", "start disk", "start db", "start web 2"});
   CHECK(world.sync_state() == "synced");
 }

@@ -250,7 +250,8 @@ void Reconciler::State::forget_removed() {
     const Service* service = table.find(entry.first);
     return service == nullptr || !service->desired;
   };
-  std::size_t forgotten = std::erase_if(durable.holds, is_gone) + std::erase_if(durable.operator_starts, is_gone);
+  std::size_t forgotten =
+      std::erase_if(durable.holds, is_gone) + std::erase_if(durable.operator_starts, is_gone);
   if (forgotten != 0) ++durable_version;
 }
 

@@ -53,8 +53,7 @@ void Reconciler::State::evaluate_up(Service& service) {
         break;
       }
     }
-    bool is_unwanted =
-        service.desired && !service.stop_mark && !service.is_found && is_shutting_down;
+    bool is_unwanted = service.desired && !service.stop_mark && !service.is_found && is_shutting_down;
     if (is_unwanted) mark_stop(service, {StopCause::operator_request, "the agent shuts down"});
   }
   if (service.restart_intent && !service.stop_mark && !service.life.is_stopping()) begin_restart(service);

@@ -79,8 +79,7 @@ void ServiceTable::relate(Service& service, const Unit* unit) {
 
 bool ServiceTable::remove_if_unused(Service& service) {
   if (service.desired || !service.life.is_down() || !service.in.empty() || !service.out.empty() ||
-      service.is_queued || service.wave || service.is_shown ||
-      service.is_found || service.life.unit()) {
+      service.is_queued || service.wave || service.is_shown || service.is_found || service.life.unit()) {
     return false;
   }
   by_name_.erase(service.name);

@@ -13,7 +13,7 @@ namespace gitproc {
 
 class StateLock {
  public:
-  // Does not wait. Error `busy`: "state directory '/var/lib/gitproc' is in use by the agent with PID 123".
+  // Waits for no living agent; for the last child of a killed one, 2 s at most. Error `busy`: "state directory '/var/lib/gitproc' is in use by the agent with PID 123".
   static Result<StateLock> acquire(const std::string& directory);
 
  private:

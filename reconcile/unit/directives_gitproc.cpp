@@ -204,7 +204,8 @@ constexpr Directive directives[] = {
     {"X-GitProc", "ReloadOn", read_watched<false>, print_watched<false>, ChangeEffect::later},
     later<GroupField<&Unit::log, &LogPolicy::max_size_bytes>, LogSizeValue>("LogMaxSize"),
     later<GroupField<&Unit::log, &LogPolicy::max_files>, NumberValue<unsigned, 0, 10'000>>("LogMaxFiles"),
-    {"X-GitProc", "UpdateStrategy", read_update_strategy, print_field<Strategy, StrategyWord>, ChangeEffect::later},
+    {"X-GitProc", "UpdateStrategy", read_update_strategy, print_field<Strategy, StrategyWord>,
+     ChangeEffect::later},
     {"Install", "Alias", read_alias, nullptr},
 };
 
