@@ -32,6 +32,7 @@ constexpr HeavyHeader heavy_headers[] = {
     {"asio", "agent/"},
     {"asio", "drivers/health/"},
     {"nlohmann/json.hpp", "agent/"},
+    {"nlohmann/json.hpp", "e2e/"},
     {"httplib.h", ""},
     {"spdlog/", ""},
     {"git2", "drivers/git/"},
@@ -78,7 +79,8 @@ bool may_include(std::string_view path, std::string_view included) {
            may_use_reconcile(included, reconciler_storey);
   }
   if (in(path, "cli/")) {
-    const bool starts_agent = in(path, "cli/main.") || in(path, "cli/agent");
+    // Tests stand in for main.
+    const bool starts_agent = in(path, "cli/main.") || in(path, "cli/agent") || is_test(path);
     return in(included, "cli/") || in(included, "agent/protocol/") || in(included, "drivers/base/") ||
            in(included, "drivers/git/") || in(included, "drivers/logs/") ||
            may_use_reconcile(included, reconciler_storey) || (starts_agent && included == "agent/agent.h");
