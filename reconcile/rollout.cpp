@@ -95,8 +95,19 @@ void Reconciler::State::pursue_target() {
   emit(LoadCommit{*wanted});
 }
 
-void Reconciler::State::end_settling_in() {
+// What this node is to run cannot be read now: it runs what it knows. What it does not know stays as it is, for
+// the commit that cannot be read may know it.
+void Reconciler::State::go_on_for_now() {
   if (!std::exchange(is_settling_in, false)) return;
+  resume_adopted();
+  touch_all();
+}
+
+// No other commit than the present one is wanted, or can be.
+void Reconciler::State::end_settling_in() {
+  bool is_all_known = !is_settling_in && adopted.empty();
+  if (is_all_known || !current) return;
+  is_settling_in = false;
   supersede_unfinished();
   forget_removed();
   adopt_all();
@@ -158,7 +169,7 @@ void Reconciler::State::take(const CommitUnreadable& event) {
     is_boot_unread = true;
     return;
   }
-  end_settling_in();
+  go_on_for_now();
   unread = event.commit;
   read_error = "cannot read commit " + event.commit.abbreviated() + ": " + event.error;
   retry_at = after(now.instant, reload_delay);
@@ -171,7 +182,7 @@ void Reconciler::State::take(const TreeExported& event) {
   if (!exporting || exporting->id != event.commit) return;
   CommitInfo commit = *std::exchange(exporting, std::nullopt);
   if (!event.error.empty()) {
-    end_settling_in();
+    go_on_for_now();
     unread = event.commit;
     read_error = "cannot export the tree of " + event.commit.abbreviated() + ": " + event.error;
     retry_at = after(now.instant, reload_delay);
@@ -270,7 +281,9 @@ void Reconciler::State::adopt_all() {
   for (auto next = adopted.begin(); next != adopted.end();) {
     Service& service = table.intern(next->first);
     UnitPtr unit = service.desired;
-    if (auto found = staged.find(service.name); found != staged.end()) unit = found->second;
+    // What is staged counts when it is about to be applied.
+    auto found = staged.find(service.name);
+    if (!has_staged_commit && found != staged.end()) unit = found->second;
     bool is_known = unit && unit->fingerprint == next->second.fingerprint;
     if (is_known || !is_settling_in) {
       AdoptedService record = std::move(next->second);
@@ -297,11 +310,23 @@ void Reconciler::State::adopt_one(Service& service, const AdoptedService& record
 
 // When all relations are known: what an earlier agent had begun, and what it knew of them.
 void Reconciler::State::resume_adopted() {
+  if (is_settling_in) return;
   for (ServiceId id : std::exchange(just_adopted, {})) {
     Service* service = table.at(id);
-    if (service == nullptr || service->life.is_down() || !service->desired) continue;
+    if (service == nullptr || service->life.is_down()) continue;
+    if (!service->desired) {
+      set_wave(*service, Wave::removed);
+      mark_stop(*service, {StopCause::operator_request, "is in no commit that this node runs"});
+      continue;
+    }
     pull_in_dependencies(*service);
-    if (durable.holds.contains(service->name)) mark_stop(*service, {StopCause::operator_request, "is held"});
+    std::string held;
+    if (durable.holds.contains(service->name)) held = service->name;
+    for (const Edge& edge : service->out) {
+      const std::string& other = table.at(edge.other)->name;
+      if (edge.relations.takes_stops() && durable.holds.contains(other)) held = other;
+    }
+    if (!held.empty()) mark_stop(*service, {StopCause::operator_request, held + " is held"});
   }
   if (adopted.empty()) early_exits.clear();
 }
@@ -313,9 +338,7 @@ void Reconciler::State::replace_unknown_units() {
     if (service.desired) {
       apply_difference(service);
     } else {
-      unknown_units.erase(id);
-      set_wave(service, Wave::removed);
-      mark_stop(service, {StopCause::operator_request, "is in no commit that this node runs"});
+      unknown_units.erase(id);  // it goes (resume_adopted)
     }
     after_change(service);
     touch(service);

@@ -45,6 +45,7 @@ void Reconciler::State::evaluate_up(Service& service) {
     for (const Edge& edge : service.out) {
       if (!edge.relations.has(Relation::binds_to)) continue;
       const Service& other = *table.at(edge.other);
+      if (other.is_found) continue;  // it may be up
       bool is_coming = other.life.is_starting() && !edge.relations.has(Relation::after);
       if (!other.life.is_active() && !is_coming &&
           !(other.life.is_starting() && service.life.is_starting())) {
@@ -175,7 +176,7 @@ bool Reconciler::State::wait_for(Service& service, Service& other) {
   return hold_back(service, Wait::ordering, "waits for " + other.name);
 }
 
-bool Reconciler::State::is_pending(Service& service) const {
+bool Reconciler::State::is_pending(const Service& service) const {
   if (service.life.is_starting()) return true;
   return service.life.is_down() && wants_running(service) && service.wait != Wait::dependency;
 }
@@ -251,32 +252,34 @@ Claim Reconciler::State::claim_of(const Service& service) const {
 }
 
 bool Reconciler::State::clear_conflicts(Service& service) {
-  auto clear = [&](const Edge& edge) {
-    if (!edge.relations.has(Relation::conflicts)) return true;
-    Service& other = *table.at(edge.other);
-    bool is_weaker = claim_of(service) < claim_of(other);
-    if (other.life.is_down() && other.life.phase() != Phase::backoff) {
-      // It would have to go again at once.
-      bool is_futile = is_weaker && is_pending(other);
-      return !is_futile || hold_back(service, Wait::dependency, "conflicts with " + other.name);
+  std::vector<Service*> rivals;
+  for (const auto* edges : {&service.out, &service.in}) {
+    for (const Edge& edge : *edges) {
+      if (edge.relations.has(Relation::conflicts)) rivals.push_back(table.at(edge.other));
     }
-    bool is_displaced = other.stop_mark || other.life.is_stopping() || claim_of(other) < claim_of(service);
-    if (!is_displaced)
-      return hold_back(service, Wait::dependency, "conflicts with " + other.name + ", which runs");
-    if (!other.stop_mark) {
-      if (durable.operator_starts.contains(other.name)) change_durable().operator_starts.erase(other.name);
-      other.is_pulled_in = false;
-      mark_stop(other, {StopCause::operator_request, "conflicts with " + service.name});
+  }
+  // Nobody is displaced as long as one of them cannot be.
+  for (const Service* other : rivals) {
+    bool is_down = other->life.is_down() && other->life.phase() != Phase::backoff;
+    bool is_weaker = claim_of(service) < claim_of(*other);
+    bool is_futile = is_down && is_weaker && is_pending(*other);  // it would have to go again at once
+    bool is_ending = other->stop_mark || other->life.is_stopping();
+    bool stays = !is_down && !is_ending && claim_of(*other) >= claim_of(service);
+    if (is_futile || other->is_found) {
+      return hold_back(service, Wait::dependency, "conflicts with " + other->name);
     }
-    return hold_back(service, Wait::ordering, "waits for " + other.name + " to stop");
-  };
-  for (const Edge& edge : service.out) {
-    if (!clear(edge)) return false;
+    if (stays) return hold_back(service, Wait::dependency, "conflicts with " + other->name + ", which runs");
   }
-  for (const Edge& edge : service.in) {
-    if (!clear(edge)) return false;
+  const Service* awaited = nullptr;
+  for (Service* other : rivals) {
+    if (other->life.is_down() && other->life.phase() != Phase::backoff) continue;
+    awaited = other;
+    if (other->stop_mark || other->life.is_stopping()) continue;
+    if (durable.operator_starts.contains(other->name)) change_durable().operator_starts.erase(other->name);
+    other->is_pulled_in = false;
+    mark_stop(*other, {StopCause::operator_request, "conflicts with " + service.name});
   }
-  return true;
+  return awaited == nullptr || hold_back(service, Wait::ordering, "waits for " + awaited->name + " to stop");
 }
 
 void Reconciler::State::pull_in_dependencies(Service& service) {
@@ -404,11 +407,13 @@ void Reconciler::State::after_change(Service& service) {
 
   Instant deadline = service.life.deadline();
   // An elapsed backoff is the scheduler's to end, as soon as nothing hinders it; it has no timer any more.
-  if (service.life.phase() == Phase::backoff && deadline <= now.instant) deadline = never;
+  bool is_elapsed = service.life.phase() == Phase::backoff && deadline <= now.instant;
+  if (is_elapsed) deadline = never;
   if (deadline != service.armed) {
     if (service.armed != never) timers.erase({service.armed, service.id});
     if (deadline != never) timers.insert({deadline, service.id});
     service.armed = deadline;
+    if (is_elapsed) touch(service);  // an event came before the timer was looked at
   }
   if (is_news || is_gone) {
     touch(service);

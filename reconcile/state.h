@@ -74,7 +74,7 @@ struct Reconciler::State {
   bool may_start(Service& service);
   bool hold_back(Service& service, Wait wait, std::string reason);
   bool wait_for(Service& service, Service& other);
-  bool is_pending(Service& service) const;
+  bool is_pending(const Service& service) const;
   bool has_held_dependency(const Service& service, std::string& which);
   void pull_in_dependencies(Service& service);
   Claim claim_of(const Service& service) const;
@@ -115,6 +115,7 @@ struct Reconciler::State {
   void apply_change(Service& service);
   void apply_difference(Service& service);
   void check_rollout();
+  void go_on_for_now();
   void end_settling_in();
   void set_outcome(Outcome reached, std::string message);
   HistoryEntry* history_of_current();  // to be changed; null when there is none

@@ -64,11 +64,11 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant n
     bool is_main_alive = record.main && record.main->is_alive;
     // Nobody could tell the main one among its processes.
     bool is_forking = service.unit && service.unit->type == ServiceType::forking;
-    bool is_main_unknown = is_forking && record.was_started && !record.main && !machine_.is_empty(record.name);
+    bool is_main_unknown = is_forking && record.was_started && !record.main;
     bool is_alive = is_main_alive || is_main_unknown;
     service.main = is_main_alive ? record.main->pid : 0;
     service.is_up = service.is_ready = is_alive;
-    service.is_adopted = true;
+    service.is_adopted = service.is_unknown = true;
     service.is_probed = true;
     service.remains = !is_alive && record.was_started && service.unit && service.unit->remains_after_exit;
     if (!is_alive) touch(record.name, now);
@@ -170,6 +170,8 @@ void Checks::decided(const Commands& commands, Instant now) {
     if (const auto* spawn = std::get_if<Spawn>(&command)) {
       Facts& service = facts(spawn->unit->name);
       bool is_new = service.invocation != spawn->invocation;
+      if (is_new) unfit_.erase(spawn->unit->name);
+      if (is_new) service.is_adopted = false;
       service.invocation = spawn->invocation;
       service.is_ending = spawn->phase == ExecPhase::stop || spawn->phase == ExecPhase::stop_post;
       if (is_new && spawn->unit->conditions->empty()) check_start(*spawn->unit);
@@ -178,6 +180,8 @@ void Checks::decided(const Commands& commands, Instant now) {
     } else if (const auto* kill = std::get_if<Kill>(&command)) {
       bool is_end = kill->signal != 0 && (kill->whole_group || kill->main_pid != 0);
       if (is_end) facts(kill->unit->name).is_ending = true;
+    } else if (const auto* news = std::get_if<Announce>(&command)) {
+      if (!news->service.empty()) facts(news->service).is_unknown = false;
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
       note(*record, now);
     }
@@ -245,7 +249,7 @@ bool Checks::stops_before(const std::string& first, const std::string& second) c
 
 void Checks::check_stop(const std::string& name) {
   for (const auto& [other, service] : facts_) {
-    if (service.is_up && stops_before(other, name)) {
+    if (service.is_up && !service.is_unknown && stops_before(other, name)) {
       fail(name + " stops while " + other + ", which requires it and must stop first, still runs");
     }
   }
@@ -292,8 +296,7 @@ void Checks::spawning(const Spawn& spawn) {
     fail(name + " does its work a second time");
   }
   service.unit = spawn.unit;
-  unfit_.erase(name);
-  service.is_ready = service.remains = service.is_adopted = false;
+  service.is_ready = service.remains = false;
   service.latch.reset();
   service.is_probed = !spawn.unit->has_health_check();
 }

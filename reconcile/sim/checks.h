@@ -63,6 +63,7 @@ class Checks {
     bool is_probed = false;
     bool remains = false;     // active without a process
     bool is_ending = false;   // told to, or by itself
+    bool is_unknown = false;  // left alone, because the commit that knows its unit cannot be read
     bool is_adopted = false;  // started by an agent that is gone, perhaps for a reason that is gone with it
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began

@@ -152,15 +152,10 @@ void Repository::draw_relations(Unit& unit) {
   if (rank + 1 < names_.size() && chance_.one_in(8)) {
     relations.before.push_back(names_[rank + 1 + chance_.below(names_.size() - rank - 1)]);
   }
-  if (rank > 0 && chance_.one_in(15)) {
-    const std::string& other = names_[chance_.below(rank)];
-    bool is_related = false;
-    for (const auto* list : {&relations.requires_, &relations.binds_to, &relations.wants, &relations.part_of,
-                             &relations.requisite}) {
-      is_related = is_related || std::ranges::find(*list, other) != list->end();
-    }
-    if (!is_related) relations.conflicts.push_back(other);
-  }
+  // Who needs others, and they others, could come to need what it conflicts with: then there is no right end.
+  bool needs_nobody = relations.requires_.empty() && relations.binds_to.empty() && relations.wants.empty() &&
+                      relations.part_of.empty() && relations.requisite.empty();
+  if (rank > 0 && needs_nobody && chance_.one_in(10)) relations.conflicts.push_back(names_[chance_.below(rank)]);
   for (auto* list : {&relations.requires_, &relations.binds_to, &relations.wants, &relations.part_of,
                      &relations.requisite, &relations.after}) {
     std::ranges::sort(*list);
