@@ -94,7 +94,7 @@ struct Service {
   std::string reason;        // what started, stopped or restarted it last
   std::optional<Wave> wave;  // unsettled part of the commit being applied
   Wait wait = Wait::none;
-  bool is_found = false;         // left by an earlier agent, and not adopted yet
+  bool is_found = false;      // left by an earlier agent, and not adopted yet
   bool is_pulled_in = false;  // started because another one requires or wants it
   bool is_queued = false;
 

@@ -181,7 +181,7 @@ struct Reconciler::State {
   std::vector<ServiceId> just_adopted;
   std::set<ServiceId> unknown_units;  // adopted, but started from a unit that was not found (again)
   bool is_booting = true;             // the applied commit is loaded first, to know what runs
-  bool is_boot_unread = false;           // it could not be read
+  bool is_boot_unread = false;        // it could not be read
   std::optional<ObjectId> loading;    // LoadCommit under way
   std::optional<CommitInfo> loaded;   // what `staged` leads to
   std::map<std::string, UnitPtr, std::less<>> staged;  // differences from what services have as `desired`

@@ -20,7 +20,9 @@ class FilesOfCommit : public CommitFiles {
     return std::string(object->bytes());
   }
 
-  Result<std::optional<TreeEntry>> entry(std::string_view path) override { return entry_at(objects_, tree_, path); }
+  Result<std::optional<TreeEntry>> entry(std::string_view path) override {
+    return entry_at(objects_, tree_, path);
+  }
 
  private:
   ObjectReader& objects_;
@@ -39,13 +41,13 @@ CommitLoader::CommitLoader(Repository repository, Catalog::Options options)
 
 bool CommitLoader::enters(std::string_view folder) const {
   if (may_hold_units(folder, node_)) return true;
-  return std::ranges::any_of(watched_, [&](const std::string& path) {
-    return is_within(path, folder) || is_within(folder, path);
-  });
+  return std::ranges::any_of(
+      watched_, [&](const std::string& path) { return is_within(path, folder) || is_within(folder, path); });
 }
 
 bool CommitLoader::is_wanted(std::string_view path) const {
-  return !is_data(path) || std::ranges::any_of(watched_, [&](const std::string& watched) { return is_within(path, watched); });
+  return !is_data(path) ||
+         std::ranges::any_of(watched_, [&](const std::string& watched) { return is_within(path, watched); });
 }
 
 LoadOutcome CommitLoader::load(const ObjectId& commit) {
@@ -76,12 +78,14 @@ void CommitLoader::note_watched_paths(const std::vector<UnitChange>& changes) {
     is_changed |= watched_by_unit_.erase(change.name) != 0;
     if (!change.unit || change.unit->watched->empty()) continue;
     std::vector<std::string>& paths = watched_by_unit_[change.name];
-    for (const WatchedPath& watched : *change.unit->watched) paths.push_back(watched.path);
+    for (const WatchedPath& watched : *change.unit->watched)
+      paths.push_back(watched.path);
     is_changed = true;
   }
   if (!is_changed) return;
   watched_.clear();
-  for (const auto& [unit, paths] : watched_by_unit_) watched_.insert(watched_.end(), paths.begin(), paths.end());
+  for (const auto& [unit, paths] : watched_by_unit_)
+    watched_.insert(watched_.end(), paths.begin(), paths.end());
   std::ranges::sort(watched_);
   watched_.erase(std::ranges::unique(watched_).begin(), watched_.end());
 }

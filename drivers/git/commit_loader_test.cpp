@@ -13,17 +13,23 @@ namespace {
 
 const std::string unit_text = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-Catalog::Options options(const std::string& node = "web-1") { return {.node = {.name = node, .labels = {{"role", "web"}}}}; }
+Catalog::Options options(const std::string& node = "web-1") {
+  return {.node = {.name = node, .labels = {{"role", "web"}}}};
+}
 
-CommitLoader loader(const ScratchRepository& scratch) { return {Repository::open(scratch.path()).value(), options()}; }
+CommitLoader loader(const ScratchRepository& scratch) {
+  return {Repository::open(scratch.path()).value(), options()};
+}
 
 // What changed, "web" or "-web" where it is gone, or why the commit was not taken.
 std::vector<std::string> outcome_of(const LoadOutcome& outcome) {
   std::vector<std::string> lines;
   if (const auto* loaded = std::get_if<CommitLoaded>(&outcome)) {
-    for (const UnitChange& change : loaded->changes) lines.push_back((change.unit ? "" : "-") + change.name);
+    for (const UnitChange& change : loaded->changes)
+      lines.push_back((change.unit ? "" : "-") + change.name);
   } else if (const auto* rejected = std::get_if<CommitRejected>(&outcome)) {
-    for (const Diagnostic& diagnostic : rejected->errors) lines.push_back("rejected " + diagnostic.file);
+    for (const Diagnostic& diagnostic : rejected->errors)
+      lines.push_back("rejected " + diagnostic.file);
   } else {
     lines.push_back("unreadable");
   }
@@ -38,14 +44,17 @@ struct Imported {
 
 // 1,000 nodes with 100 units each, in one pack; then a change of node-7's unit-5, then of node-8's.
 Imported import_many(const ScratchRepository& scratch) {
-  std::string stream = "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 3\nall\n";
+  std::string stream =
+      "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000000 +0000\ndata 3\nall\n";
   auto add = [&stream](int node, int unit, const std::string& text) {
-    stream += "M 100644 inline nodes/node-" + std::to_string(node) + "/unit-" + std::to_string(unit) + ".service\ndata " +
-              std::to_string(text.size()) + "\n" + text + "\n";
+    stream += "M 100644 inline nodes/node-" + std::to_string(node) + "/unit-" + std::to_string(unit) +
+              ".service\ndata " + std::to_string(text.size()) + "\n" + text + "\n";
   };
   for (int node = 0; node < 1000; ++node) {
     for (int unit = 0; unit < 100; ++unit) {
-      add(node, unit, "[Unit]\nDescription=" + std::to_string(unit) + " of " + std::to_string(node) + "\n" + unit_text + "Restart=always\n");
+      add(node, unit,
+          "[Unit]\nDescription=" + std::to_string(unit) + " of " + std::to_string(node) + "\n" + unit_text +
+              "Restart=always\n");
     }
   }
   for (int node : {7, 8}) {
@@ -112,7 +121,8 @@ TEST_CASE("what cannot be read is unreadable, never deleted") {
     ScratchRepository::shell("chmod u+w " + object + (removes ? " && rm " : " && truncate -s 0 ") + object);
   };
   SECTION("commit that does not exist") {
-    CHECK(outcome_of(commits.load(*ObjectId::parse("0123456789012345678901234567890123456789"))) == Lines{"unreadable"});
+    CHECK(outcome_of(commits.load(*ObjectId::parse("0123456789012345678901234567890123456789"))) ==
+          Lines{"unreadable"});
     CHECK(outcome_of(commits.load(next)) == Lines{"new"});
     return;
   }
@@ -153,7 +163,9 @@ TEST_CASE("submodules, symlinks and oversized files in the place of units are mi
   ScratchRepository scratch;
   scratch.write("web.service", unit_text);
   SECTION("10 MiB unit") { scratch.write("big.service", std::string(10u << 20, '#')); }
-  SECTION("symlink that leads nowhere") { ScratchRepository::shell("ln -s /etc/passwd " + scratch / "odd.service"); }
+  SECTION("symlink that leads nowhere") {
+    ScratchRepository::shell("ln -s /etc/passwd " + scratch / "odd.service");
+  }
   SECTION("submodule") {
     scratch.commit("base");
     scratch.git("update-index --add --cacheinfo 160000," + scratch.id("HEAD").hex() + ",sub.service");
@@ -174,7 +186,9 @@ TEST_CASE("an offline load of a commit, and of a plain folder, gives the same un
   scratch.write("worker@.service", unit_text);
   scratch.write("conf/sub/a", "1");
   scratch.write("conf/sub.x", "2");
-  ScratchRepository::shell("cd " + scratch.path() + " && ln -s worker@.service worker@1.service && echo x > conf/run && chmod +x conf/run && ln -s a conf/link");
+  ScratchRepository::shell("cd " + scratch.path() +
+                           " && ln -s worker@.service worker@1.service && echo x > conf/run && chmod +x "
+                           "conf/run && ln -s a conf/link");
   ObjectId commit = scratch.commit("all");
   Repository repository = Repository::open(scratch.path()).value();
   auto from_commit = load_snapshot(repository, commit, options());
@@ -183,7 +197,8 @@ TEST_CASE("an offline load of a commit, and of a plain folder, gives the same un
   REQUIRE(from_folder);
   REQUIRE(from_commit->units.size() == 2);
   REQUIRE(from_folder->units.size() == 2);
-  for (const auto& [name, unit] : from_commit->units) CHECK(*unit == *from_folder->units.at(name));
+  for (const auto& [name, unit] : from_commit->units)
+    CHECK(*unit == *from_folder->units.at(name));
   CHECK(from_commit->warnings == from_folder->warnings);
 
   scratch.write("bad.service", "[Service]\nType=nonsense\n");
@@ -212,25 +227,33 @@ TEST_CASE("a hundred thousand unit files cost only what this node runs and what 
     took("load of a commit that changes one unit");
     CHECK(outcome_of(commits.load(foreign)).empty());
     took("load of a commit that changes another node's unit");
-    ObjectId old_tree = commits.repository().commit_info(second)->tree, new_tree = commits.repository().commit_info(foreign)->tree;
+    ObjectId old_tree = commits.repository().commit_info(second)->tree,
+             new_tree = commits.repository().commit_info(foreign)->tree;
     constexpr int rounds = 100;
     start = std::chrono::steady_clock::now();
     for (int i = 0; i < rounds; ++i) {
       std::size_t count = 0;
-      REQUIRE(diff_trees(commits.repository().objects(), old_tree, new_tree, [](std::string_view) { return true; },
-                         [&](const FileChange&) { ++count; }));
+      REQUIRE(diff_trees(
+          commits.repository().objects(), old_tree, new_tree, [](std::string_view) { return true; },
+          [&](const FileChange&) { ++count; }));
       REQUIRE(count == 1);
     }
-    std::cout << "diff of one file among 100,000, everything entered, warm: " << milliseconds_since(start) / rounds << " ms\n";
+    std::cout << "diff of one file among 100,000, everything entered, warm: "
+              << milliseconds_since(start) / rounds << " ms\n";
   }
   {
     Repository repository = Repository::open(scratch.path()).value();
-    ObjectId old_tree = repository.commit_info(second)->tree, new_tree = repository.commit_info(foreign)->tree;
+    ObjectId old_tree = repository.commit_info(second)->tree,
+             new_tree = repository.commit_info(foreign)->tree;
     start = std::chrono::steady_clock::now();
-    REQUIRE(diff_trees(repository.objects(), old_tree, new_tree, [](std::string_view) { return true; }, [](const FileChange&) {}));
+    REQUIRE(diff_trees(
+        repository.objects(), old_tree, new_tree, [](std::string_view) { return true; },
+        [](const FileChange&) {}));
     took("the same diff, nothing cached");
     std::size_t count = 0;
-    REQUIRE(diff_trees(repository.objects(), std::nullopt, new_tree, [](std::string_view) { return true; }, [&](const FileChange&) { ++count; }));
+    REQUIRE(diff_trees(
+        repository.objects(), std::nullopt, new_tree, [](std::string_view) { return true; },
+        [&](const FileChange&) { ++count; }));
     took("listing all 100,000 files");
     CHECK(count == 100'000);
   }

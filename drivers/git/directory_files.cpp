@@ -64,7 +64,8 @@ Result<UniqueFd> DirectoryFiles::open_below(std::string_view path, int flags) co
   }
 }
 
-Result<std::string> DirectoryFiles::content(const std::string& path, bool is_symlink, std::size_t limit_bytes) const {
+Result<std::string> DirectoryFiles::content(const std::string& path, bool is_symlink,
+                                            std::size_t limit_bytes) const {
   if (!is_symlink) {
     auto file = open_below(path, O_RDONLY);
     if (!file) return std::unexpected(file.error());
@@ -87,13 +88,14 @@ Result<TreeEntry> DirectoryFiles::leaf(const std::string& path, bool is_symlink)
   places_[*id] = Place{path, is_symlink};
   if (is_symlink) return TreeEntry{EntryKind::symlink, *id};
   auto file = open_below(path, O_PATH);
-  struct stat status {};
+  struct stat status{};
   if (!file || fstat(file->get(), &status) != 0) return fail("cannot read '" + printable(path) + "'");
   return TreeEntry{(status.st_mode & S_IXUSR) != 0 ? EntryKind::executable : EntryKind::file, *id};
 }
 
 Result<TreeEntry> DirectoryFiles::folder(const std::string& path, unsigned depth) {
-  if (depth == max_tree_depth) return fail("folders nest too deep at '" + printable(path) + "'", ErrorCode::invalid);
+  if (depth == max_tree_depth)
+    return fail("folders nest too deep at '" + printable(path) + "'", ErrorCode::invalid);
   auto directory = open_below(path, O_RDONLY | O_DIRECTORY);
   if (!directory) return std::unexpected(directory.error());
   auto listed = list_folder(directory->get(), path, max_tree_entries);
@@ -102,7 +104,8 @@ Result<TreeEntry> DirectoryFiles::folder(const std::string& path, unsigned depth
   for (const ListedEntry& item : *listed) {
     if (item.name == ".git" || item.kind == ListedKind::other) continue;
     std::string child = below(path, item.name);
-    auto entry = item.kind == ListedKind::folder ? folder(child, depth + 1) : leaf(child, item.kind == ListedKind::symlink);
+    auto entry = item.kind == ListedKind::folder ? folder(child, depth + 1)
+                                                 : leaf(child, item.kind == ListedKind::symlink);
     if (!entry) return entry;
     entries.emplace_back(item.kind == ListedKind::folder ? item.name + "/" : item.name, *entry);
   }
@@ -130,7 +133,8 @@ Result<std::vector<FileChange>> DirectoryFiles::list(const FolderFilter& enters,
 Result<void> DirectoryFiles::list_below(const std::string& folder, unsigned depth, const FolderFilter& enters,
                                         const std::function<bool(std::string_view)>& wants,
                                         std::vector<FileChange>& found) {
-  if (depth == max_tree_depth) return fail("folders nest too deep at '" + printable(folder) + "'", ErrorCode::invalid);
+  if (depth == max_tree_depth)
+    return fail("folders nest too deep at '" + printable(folder) + "'", ErrorCode::invalid);
   auto directory = open_below(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
   if (!directory) return std::unexpected(directory.error());
   auto listed = list_folder(directory->get(), below(shown_, folder), max_tree_entries);
@@ -162,14 +166,15 @@ Result<std::optional<TreeEntry>> DirectoryFiles::entry(std::string_view path) {
   if (!found) {
     if (found.error().code == ErrorCode::not_found) return std::nullopt;
     // A file or a symlink where a folder would have to be is no entry either.
-    for (std::size_t slash = place.find('/'); slash != std::string::npos; slash = place.find('/', slash + 1)) {
+    for (std::size_t slash = place.find('/'); slash != std::string::npos;
+         slash = place.find('/', slash + 1)) {
       auto part = open_below(place.substr(0, slash), O_PATH);
-      struct stat status {};
+      struct stat status{};
       if (part && fstat(part->get(), &status) == 0 && !S_ISDIR(status.st_mode)) return std::nullopt;
     }
     return std::unexpected(found.error());
   }
-  struct stat status {};
+  struct stat status{};
   if (fstat(found->get(), &status) != 0) return fail_with_errno("cannot read '" + printable(path) + "'");
   if (S_ISDIR(status.st_mode)) {
     auto entry = folder(place, 0);

@@ -23,7 +23,8 @@ class DirectoryFiles : public CommitFiles {
 
   // All wanted leaves in the folders to be entered, as if they were new. ".git" is left out; what is neither
   // file, folder nor symlink is left out, too.
-  Result<std::vector<FileChange>> list(const FolderFilter& enters, const std::function<bool(std::string_view)>& wants);
+  Result<std::vector<FileChange>> list(const FolderFilter& enters,
+                                       const std::function<bool(std::string_view)>& wants);
 
   // Only blobs that list() or entry() gave an id.
   Result<std::string> read(const ObjectId& blob, std::size_t limit_bytes) override;

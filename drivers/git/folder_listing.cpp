@@ -54,7 +54,8 @@ Result<std::vector<ListedEntry>> list_folder(int directory_fd, const std::string
     std::string name = entry->d_name;
     if (name != "." && name != "..") {
       if (entries.size() == limit) {
-        return fail("'" + printable(path) + "' holds more than " + std::to_string(limit) + " entries", ErrorCode::invalid);
+        return fail("'" + printable(path) + "' holds more than " + std::to_string(limit) + " entries",
+                    ErrorCode::invalid);
       }
       ListedKind kind = kind_of(directory_fd, *entry);
       entries.push_back({std::move(name), kind});

@@ -31,18 +31,13 @@ void set_options() {
 ErrorCode code_of(int status) {
   switch (status) {
     case GIT_ENOTFOUND:
-    case GIT_EUNBORNBRANCH:
-      return ErrorCode::not_found;
+    case GIT_EUNBORNBRANCH: return ErrorCode::not_found;
     case GIT_EAMBIGUOUS:
     case GIT_EINVALIDSPEC:
-    case GIT_EPEEL:
-      return ErrorCode::invalid;
-    case GIT_ELOCKED:
-      return ErrorCode::busy;
-    case GIT_EOWNER:
-      return ErrorCode::denied;
-    default:
-      return ErrorCode::failed;
+    case GIT_EPEEL: return ErrorCode::invalid;
+    case GIT_ELOCKED: return ErrorCode::busy;
+    case GIT_EOWNER: return ErrorCode::denied;
+    default: return ErrorCode::failed;
   }
 }
 
@@ -58,7 +53,8 @@ GitLibrary::~GitLibrary() { git_libgit2_shutdown(); }
 
 Error git_error_of(int status, std::string attempted) {
   const git_error* last = git_error_last();
-  std::string reason = last != nullptr && last->message != nullptr ? printable(last->message) : "unknown error";
+  std::string reason =
+      last != nullptr && last->message != nullptr ? printable(last->message) : "unknown error";
   git_error_clear();
   return Error{std::move(attempted) + ": " + reason, code_of(status)};
 }

@@ -60,8 +60,10 @@ Result<void> write_new_file(const std::string& top, const InitialFile& file) {
   if (std::size_t slash = path.rfind('/'); slash != std::string::npos) {
     if (auto made = make_directories(path.substr(0, slash), 0777); !made) return made;
   }
-  UniqueFd fd(retry_on_interrupt([&] { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }));
-  if (!fd) return errno == EEXIST ? Result<void>{} : fail_with_errno("cannot write '" + printable(path) + "'");
+  UniqueFd fd(retry_on_interrupt(
+      [&] { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }));
+  if (!fd)
+    return errno == EEXIST ? Result<void>{} : fail_with_errno("cannot write '" + printable(path) + "'");
   if (int failed = write_all(fd.get(), file.content); failed != 0) {
     return fail_with_errno("cannot write '" + printable(path) + "'", failed);
   }
@@ -86,18 +88,21 @@ Result<void> stage(git_repository* repository, git_index* index, const InitialFi
 Result<ObjectId> commit_first(git_repository* repository, const std::vector<InitialFile>& files,
                               std::string_view message) {
   git_index* index = nullptr;
-  if (int status = git_repository_index(&index, repository); status < 0) return git_fail(status, "cannot open the index");
+  if (int status = git_repository_index(&index, repository); status < 0)
+    return git_fail(status, "cannot open the index");
   std::unique_ptr<git_index, FreeIndex> index_handle(index);
   for (const InitialFile& file : files) {
     if (auto staged = stage(repository, index, file); !staged) return std::unexpected(staged.error());
   }
   git_oid tree_id;
-  if (int status = git_index_write_tree(&tree_id, index); status < 0) return git_fail(status, "cannot write the first tree");
+  if (int status = git_index_write_tree(&tree_id, index); status < 0)
+    return git_fail(status, "cannot write the first tree");
   if (git_repository_workdir(repository) != nullptr) {
     if (int status = git_index_write(index); status < 0) return git_fail(status, "cannot write the index");
   }
   git_tree* tree = nullptr;
-  if (int status = git_tree_lookup(&tree, repository, &tree_id); status < 0) return git_fail(status, "cannot read the first tree");
+  if (int status = git_tree_lookup(&tree, repository, &tree_id); status < 0)
+    return git_fail(status, "cannot read the first tree");
   std::unique_ptr<git_tree, FreeTree> tree_handle(tree);
   git_signature* signature = nullptr;
   int status = git_signature_default(&signature, repository);
@@ -105,7 +110,8 @@ Result<ObjectId> commit_first(git_repository* repository, const std::vector<Init
   if (status < 0) return git_fail(status, "cannot make a signature for the first commit");
   std::unique_ptr<git_signature, FreeSignature> signature_handle(signature);
   git_oid oid;
-  status = git_commit_create(&oid, repository, "HEAD", signature, signature, nullptr, std::string(message).c_str(), tree, 0, nullptr);
+  status = git_commit_create(&oid, repository, "HEAD", signature, signature, nullptr,
+                             std::string(message).c_str(), tree, 0, nullptr);
   if (status < 0) return git_fail(status, "cannot make the first commit");
   ObjectId id;
   std::copy(std::begin(oid.id), std::end(oid.id), id.bytes.begin());
@@ -123,7 +129,8 @@ Result<InitOutcome> init_repository(const std::string& path, const std::vector<I
   InitOutcome outcome{.is_new_repository = opened->is_new};
 
   git_reference* head = nullptr;
-  if (int status = git_reference_lookup(&head, repository, "HEAD"); status < 0) return git_fail(status, "cannot read HEAD");
+  if (int status = git_reference_lookup(&head, repository, "HEAD"); status < 0)
+    return git_fail(status, "cannot read HEAD");
   const char* target = git_reference_symbolic_target(head);
   constexpr std::string_view prefix = "refs/heads/";
   std::string_view name = target != nullptr ? target : "";

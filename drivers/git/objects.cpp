@@ -68,17 +68,20 @@ Result<RawObject> ObjectReader::read(const ObjectId& id, ObjectKind kind, std::s
     }
     if (size > limit_bytes) {
       return fail(reading(id, kind) + ": it has " + std::to_string(size) + " bytes, more than " +
-                  std::to_string(limit_bytes), ErrorCode::invalid);
+                      std::to_string(limit_bytes),
+                  ErrorCode::invalid);
     }
   }
   git_odb_object* object = nullptr;
-  if (int status = git_odb_read(&object, odb_.get(), &oid); status < 0) return git_fail(status, reading(id, kind));
+  if (int status = git_odb_read(&object, odb_.get(), &oid); status < 0)
+    return git_fail(status, reading(id, kind));
   RawObject raw(object);
   if (from_git(git_odb_object_type(object)) != kind) {
     return fail(reading(id, kind) + ": the object is of another kind", ErrorCode::invalid);
   }
   if (raw.bytes().size() > limit_bytes) {
-    return fail(reading(id, kind) + ": larger than " + std::to_string(limit_bytes) + " bytes", ErrorCode::invalid);
+    return fail(reading(id, kind) + ": larger than " + std::to_string(limit_bytes) + " bytes",
+                ErrorCode::invalid);
   }
   return raw;
 }

@@ -89,16 +89,15 @@ RefWatcher::Meaning RefWatcher::judge(int wd, std::uint32_t mask, std::string_vi
     case Role::git:
       if (is_folder) return Meaning::folders_changed;  // refs, or worktrees on the way to a linked one
       return name == "HEAD" || name == "packed-refs" ? Meaning::refs_moved : Meaning::nothing;
-    case Role::leading:
-      return Meaning::nothing;
-    case Role::awaited:
-      return name == watch->second.awaited ? Meaning::folders_changed : Meaning::nothing;
+    case Role::leading: return Meaning::nothing;
+    case Role::awaited: return name == watch->second.awaited ? Meaning::folders_changed : Meaning::nothing;
   }
   return Meaning::nothing;
 }
 
 Result<void> RefWatcher::rearm() {
-  for (auto& [wd, watch] : watches_) watch.is_found = false;
+  for (auto& [wd, watch] : watches_)
+    watch.is_found = false;
   auto arm = [this]() -> Result<void> {
     for (const std::string& folder : {git_dir_, common_dir_}) {
       if (auto done = watch_way_to(folder); !done) return done;
@@ -154,14 +153,9 @@ Result<bool> RefWatcher::watch(const std::string& path, Role role, std::string a
   std::uint32_t mask = IN_ONLYDIR | self_events;
   switch (role) {
     case Role::refs:
-    case Role::git:
-      mask |= entry_events;
-      break;
-    case Role::awaited:
-      mask |= IN_CREATE | IN_MOVED_TO;
-      break;
-    case Role::leading:
-      break;
+    case Role::git: mask |= entry_events; break;
+    case Role::awaited: mask |= IN_CREATE | IN_MOVED_TO; break;
+    case Role::leading: break;
   }
   int wd = inotify_add_watch(fd_.get(), path.c_str(), mask);
   if (wd < 0) {
@@ -170,12 +164,14 @@ Result<bool> RefWatcher::watch(const std::string& path, Role role, std::string a
     // A folder on the way that cannot be listed cannot be watched: the rescan sees what happens to it.
     if (error_number == EACCES && role == Role::leading) return true;
     std::string hint = error_number == ENOSPC ? " (fs.inotify.max_user_watches)" : "";
-    return fail("cannot watch '" + printable(path) + "': " + error_text(error_number) + hint, ErrorCode::unavailable);
+    return fail("cannot watch '" + printable(path) + "': " + error_text(error_number) + hint,
+                ErrorCode::unavailable);
   }
   watches_[wd] = Watch{role, std::move(awaited), /*is_found=*/true};
   if (watches_.size() > max_watched_folders) {
     return fail("cannot watch '" + printable(path) + "': more than " + std::to_string(max_watched_folders) +
-                " folders of refs", ErrorCode::unavailable);
+                    " folders of refs",
+                ErrorCode::unavailable);
   }
   return true;
 }

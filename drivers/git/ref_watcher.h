@@ -46,10 +46,10 @@ class RefWatcher {
  private:
   // What of a watched folder matters.
   enum class Role {
-    refs,    // any entry but lock files
-    git,     // HEAD, packed-refs, refs
-    leading, // only that the folder itself goes or moves
-    awaited, // an entry appears that leads to the repository
+    refs,     // any entry but lock files
+    git,      // HEAD, packed-refs, refs
+    leading,  // only that the folder itself goes or moves
+    awaited,  // an entry appears that leads to the repository
   };
   struct Watch {
     Role role = Role::refs;

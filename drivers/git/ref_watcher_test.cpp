@@ -32,10 +32,12 @@ class Follower {
   }
 
   // Waits until the watcher has made us read a tip that `is_expected` accepts; false after `patience`.
-  bool sees(const std::string& branch, const std::function<bool(const Result<std::optional<ObjectId>>&)>& is_expected) {
+  bool sees(const std::string& branch,
+            const std::function<bool(const Result<std::optional<ObjectId>>&)>& is_expected) {
     auto deadline = std::chrono::steady_clock::now() + patience;
     while (true) {
-      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (left.count() <= 0) return false;
       pollfd poll_fd{watcher_->fd(), POLLIN, 0};
       if (poll(&poll_fd, 1, static_cast<int>(left.count())) != 1) return false;
@@ -99,7 +101,8 @@ TEST_CASE("a change of HEAD is noticed") {
   scratch.commit("a", "1");
   Follower follower(scratch.path());
   scratch.git("symbolic-ref HEAD refs/heads/trunk");
-  CHECK(follower.sees("main", [&](const auto&) { return holds(follower.repository().head_branch(), "trunk"); }));
+  CHECK(follower.sees("main",
+                      [&](const auto&) { return holds(follower.repository().head_branch(), "trunk"); }));
 }
 
 TEST_CASE("a commit in a linked worktree and a push into a bare repository are noticed") {
@@ -195,9 +198,12 @@ TEST_CASE("where there are no watches to be had, the error says so and the calle
   REQUIRE(child >= 0);
   if (child == 0) {
     std::string message = "SKIP";
-    if (unshare(CLONE_NEWUSER) == 0 && (std::ofstream("/proc/sys/user/max_inotify_watches") << "3" << std::flush)) {
+    if (unshare(CLONE_NEWUSER) == 0 &&
+        (std::ofstream("/proc/sys/user/max_inotify_watches") << "3" << std::flush)) {
       auto watcher = RefWatcher::open(repository->git_dir(), repository->common_dir());
-      message = watcher ? "it opened" : (watcher.error().code == ErrorCode::unavailable ? "" : "wrong code: ") + watcher.error().message;
+      message = watcher ? "it opened"
+                        : (watcher.error().code == ErrorCode::unavailable ? "" : "wrong code: ") +
+                              watcher.error().message;
     }
     [[maybe_unused]] auto size = write(pipe_fds[1], message.data(), message.size());
     _exit(0);
@@ -216,7 +222,8 @@ TEST_CASE("where there are no watches to be had, the error says so and the calle
 TEST_CASE("hundreds of random moves of refs: after each, the tip is what git says") {
   ScratchRepository scratch;
   std::vector<ObjectId> commits;
-  for (int i = 0; i < 6; ++i) commits.push_back(scratch.commit("a", std::to_string(i)));
+  for (int i = 0; i < 6; ++i)
+    commits.push_back(scratch.commit("a", std::to_string(i)));
   scratch.git("checkout -q --detach");
   const std::vector<std::string> branches = {"main", "a/b", "a/b2/c", "x", "x2/y/z", "deep/er/and/deep/er"};
   Follower follower(scratch.path());
@@ -233,14 +240,9 @@ TEST_CASE("hundreds of random moves of refs: after each, the tip is what git say
     auto before = tip_by_git(branch);
     std::string operation;
     switch (random() % 5) {
-      case 0:
-        operation = "update-ref -d refs/heads/" + branch;
-        break;
-      case 1:
-        operation = "pack-refs --all";
-        break;
-      default:
-        operation = "update-ref refs/heads/" + branch + " " + pick(commits).hex();
+      case 0: operation = "update-ref -d refs/heads/" + branch; break;
+      case 1: operation = "pack-refs --all"; break;
+      default: operation = "update-ref refs/heads/" + branch + " " + pick(commits).hex();
     }
     INFO("step " << step << ": " << operation);
     scratch.git(operation);

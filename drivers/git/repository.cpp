@@ -52,7 +52,8 @@ ObjectId from_git(const git_oid& oid) {
 }
 
 std::string without_trailing_slash(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  while (path.size() > 1 && path.back() == '/')
+    path.pop_back();
   return path;
 }
 
@@ -66,12 +67,12 @@ struct DirectoryIdentity {
 };
 
 Result<DirectoryIdentity> identity_of(const std::string& path) {
-  struct statx status {};
+  struct statx status{};
   if (statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_BTIME, &status) != 0) {
     return fail_with_errno("cannot open repository '" + printable(path) + "'");
   }
-  return DirectoryIdentity{status.stx_dev_major, status.stx_dev_minor, status.stx_ino, status.stx_btime.tv_sec,
-                           status.stx_btime.tv_nsec};
+  return DirectoryIdentity{status.stx_dev_major, status.stx_dev_minor, status.stx_ino,
+                           status.stx_btime.tv_sec, status.stx_btime.tv_nsec};
 }
 
 // Commit texts may hold anything; people and JSON want one line of UTF-8.
@@ -126,7 +127,8 @@ Result<ObjectId> peel_to_commit(const git_object* object, std::string_view revis
   git_object* peeled = nullptr;
   if (int status = git_object_peel(&peeled, object, GIT_OBJECT_COMMIT); status < 0) {
     return fail("'" + printable(revision) + "' names a " + git_object_type2string(git_object_type(object)) +
-                ", not a commit", ErrorCode::invalid);
+                    ", not a commit",
+                ErrorCode::invalid);
   }
   return from_git(*git_object_id(ObjectHandle(peeled).get()));
 }
@@ -143,7 +145,8 @@ struct Repository::State {
   std::optional<ObjectReader> objects;
 
   Result<CommitHandle> commit(const ObjectId& id) {
-    if (auto raw = objects->read(id, ObjectKind::commit, max_commit_bytes); !raw) return std::unexpected(raw.error());
+    if (auto raw = objects->read(id, ObjectKind::commit, max_commit_bytes); !raw)
+      return std::unexpected(raw.error());
     git_oid oid = to_git(id);
     git_commit* commit = nullptr;
     if (int status = git_commit_lookup(&commit, repository.get(), &oid); status < 0) {
@@ -215,7 +218,9 @@ Result<std::string> Repository::head_branch() {
   return std::string(name.substr(prefix.size()));
 }
 
-Result<std::optional<ObjectId>> Repository::tip(std::string_view branch) { return ref(ref_of_branch(branch)); }
+Result<std::optional<ObjectId>> Repository::tip(std::string_view branch) {
+  return ref(ref_of_branch(branch));
+}
 
 Result<std::optional<ObjectId>> Repository::ref(const std::string& name) {
   if (auto usable = reopen_if_replaced(); !usable) return std::unexpected(usable.error());
@@ -239,8 +244,9 @@ Result<std::optional<ObjectId>> Repository::ref(const std::string& name) {
     auto kind = state_->objects->kind_of(id);
     if (!kind) return fail("'" + printable(current) + "': " + kind.error().message, kind.error().code);
     if (*kind != ObjectKind::commit) {
-      return fail("'" + printable(current) + "' points to a " + std::string(to_string(*kind)) + ", not to a commit",
-                  ErrorCode::invalid);
+      return fail(
+          "'" + printable(current) + "' points to a " + std::string(to_string(*kind)) + ", not to a commit",
+          ErrorCode::invalid);
     }
     return id;
   }
@@ -250,8 +256,8 @@ Result<std::optional<ObjectId>> Repository::ref(const std::string& name) {
 Result<ObjectId> Repository::resolve(std::string_view revision, std::string_view followed_branch) {
   if (auto usable = reopen_if_replaced(); !usable) return std::unexpected(usable.error());
   std::string shown = "'" + printable(revision) + "'";
-  if (revision.empty() || revision.size() > max_revision_bytes || revision.find('\0') != std::string_view::npos ||
-      revision.find("..") != std::string_view::npos) {
+  if (revision.empty() || revision.size() > max_revision_bytes ||
+      revision.find('\0') != std::string_view::npos || revision.find("..") != std::string_view::npos) {
     return fail(shown + " is no revision", ErrorCode::invalid);
   }
   std::string spec = with_head_as(followed_branch, revision);
@@ -263,7 +269,8 @@ Result<ObjectId> Repository::resolve(std::string_view revision, std::string_view
   if (!base.empty() && !(base.size() == GIT_OID_HEXSZ && is_hexadecimal(base))) {
     for (const char* prefix : {"", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"}) {
       git_oid oid;
-      if (git_reference_name_to_id(&oid, repository, (prefix + base).c_str()) == 0) meanings.insert(from_git(oid));
+      if (git_reference_name_to_id(&oid, repository, (prefix + base).c_str()) == 0)
+        meanings.insert(from_git(oid));
     }
     if (!meanings.empty() && base.size() >= GIT_OID_MINPREFIXLEN && is_hexadecimal(base)) {
       git_object* object = nullptr;
@@ -367,8 +374,8 @@ Result<unsigned> Repository::count_behind(const ObjectId& from, const ObjectId& 
   return count;
 }
 
-Result<std::vector<CommitInfo>> Repository::path_history(const std::vector<std::string>& paths, const ObjectId& from,
-                                                         unsigned limit) {
+Result<std::vector<CommitInfo>> Repository::path_history(const std::vector<std::string>& paths,
+                                                         const ObjectId& from, unsigned limit) {
   using Entries = std::vector<std::optional<TreeEntry>>;
   auto entries_of = [&](const git_commit* commit) -> Result<Entries> {
     Entries entries;
@@ -425,7 +432,8 @@ Result<LineOrigin> Repository::blame_line(const std::string& path, unsigned line
   auto blob = state_->objects->read((*entry)->id, ObjectKind::blob, max_blamed_file_bytes);
   if (!blob) return std::unexpected(blob.error());
   std::string_view text = blob->bytes();
-  auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + (!text.empty() && text.back() != '\n');
+  auto lines =
+      static_cast<std::size_t>(std::ranges::count(text, '\n')) + (!text.empty() && text.back() != '\n');
   if (line == 0 || line > lines) return fail(attempted + ": no such line", ErrorCode::not_found);
 
   git_blame_options options = GIT_BLAME_OPTIONS_INIT;
@@ -453,14 +461,16 @@ Result<void> Repository::set_marker(Marker marker, const std::optional<ObjectId>
   if (current && *current == commit) return {};
   ActingAsOwner acting(state_->owner);
   if (!commit) {
-    if (int status = git_reference_remove(state_->repository.get(), name.c_str()); status < 0 && status != GIT_ENOTFOUND) {
+    if (int status = git_reference_remove(state_->repository.get(), name.c_str());
+        status < 0 && status != GIT_ENOTFOUND) {
       return git_fail(status, "cannot remove '" + name + "'");
     }
     return {};
   }
   git_oid oid = to_git(*commit);
   git_reference* reference = nullptr;
-  int status = git_reference_create(&reference, state_->repository.get(), name.c_str(), &oid, /*force=*/1, nullptr);
+  int status =
+      git_reference_create(&reference, state_->repository.get(), name.c_str(), &oid, /*force=*/1, nullptr);
   if (status < 0) return git_fail(status, "cannot write '" + name + "'");
   git_reference_free(reference);
   return {};

@@ -25,8 +25,11 @@ bool is_private_group(gid_t gid, uid_t uid) {
   std::vector<char> user_buffer(name_service_buffer_bytes), group_buffer(name_service_buffer_bytes);
   passwd user_entry{}, *user = nullptr;
   group group_entry{}, *found = nullptr;
-  if (getpwuid_r(uid, &user_entry, user_buffer.data(), user_buffer.size(), &user) != 0 || user == nullptr) return false;
-  if (getgrgid_r(gid, &group_entry, group_buffer.data(), group_buffer.size(), &found) != 0 || found == nullptr) return false;
+  if (getpwuid_r(uid, &user_entry, user_buffer.data(), user_buffer.size(), &user) != 0 || user == nullptr)
+    return false;
+  if (getgrgid_r(gid, &group_entry, group_buffer.data(), group_buffer.size(), &found) != 0 ||
+      found == nullptr)
+    return false;
   if (user->pw_gid != gid || std::strcmp(user->pw_name, found->gr_name) != 0) return false;
   for (char** member = found->gr_mem; *member != nullptr; ++member) {
     if (std::strcmp(*member, user->pw_name) != 0) return false;
@@ -60,10 +63,12 @@ class WritersCheck {
     if (auto checked = path(folder); !checked) return checked;
     if (depth == max_ref_depth) return refuse(folder, "folders nest too deep in it");
     auto entries = list_folder(folder, max_checked_refs);
-    if (!entries) return entries.error().code == ErrorCode::not_found ? Result<void>{} : std::unexpected(entries.error());
+    if (!entries)
+      return entries.error().code == ErrorCode::not_found ? Result<void>{} : std::unexpected(entries.error());
     seen_ += entries->size();
     if (seen_ > max_checked_refs) {
-      return refuse(folder, "more than " + std::to_string(max_checked_refs) + " loose refs; run git pack-refs --all");
+      return refuse(folder,
+                    "more than " + std::to_string(max_checked_refs) + " loose refs; run git pack-refs --all");
     }
     for (const ListedEntry& entry : *entries) {
       std::string child = folder + "/" + entry.name;
@@ -93,7 +98,8 @@ class WritersCheck {
 
 Result<Owner> owner_of(const std::string& git_dir) {
   struct stat status;
-  if (::stat(git_dir.c_str(), &status) != 0) return fail_with_errno("cannot open repository '" + printable(git_dir) + "'");
+  if (::stat(git_dir.c_str(), &status) != 0)
+    return fail_with_errno("cannot open repository '" + printable(git_dir) + "'");
   return Owner{status.st_uid, status.st_gid};
 }
 

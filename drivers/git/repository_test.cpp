@@ -75,7 +75,8 @@ TEST_CASE("a branch that points to no commit is an error, never an absence") {
   Repository repository = open(scratch.path());
   SECTION("annotated tag") {
     scratch.git("tag -a -m x v1");
-    ScratchRepository::shell("git -C " + scratch.path() + " rev-parse v1 > " + scratch / ".git/refs/heads/odd");
+    ScratchRepository::shell("git -C " + scratch.path() + " rev-parse v1 > " +
+                             scratch / ".git/refs/heads/odd");
     CHECK(error_of(repository.tip("odd")) == "'refs/heads/odd' points to a tag, not to a commit");
   }
   SECTION("missing commit") {
@@ -87,7 +88,8 @@ TEST_CASE("a branch that points to no commit is an error, never an absence") {
     CHECK(error_of(repository.tip("main")).starts_with("cannot read 'refs/heads/main'"));
   }
   SECTION("truncated commit") {
-    std::filesystem::permissions(scratch.loose_object(commit), std::filesystem::perms::owner_write, std::filesystem::perm_options::add);
+    std::filesystem::permissions(scratch.loose_object(commit), std::filesystem::perms::owner_write,
+                                 std::filesystem::perm_options::add);
     std::filesystem::resize_file(scratch.loose_object(commit), 0);
     Repository fresh = open(scratch.path());
     CHECK_FALSE(fresh.tip("main"));
@@ -117,7 +119,8 @@ TEST_CASE("a revision is resolved as git does, with HEAD standing for the follow
 
   CHECK(repository.resolve("nothing", "main").error().code == ErrorCode::not_found);
   CHECK(repository.resolve("HEAD~3", "main").error().code == ErrorCode::not_found);
-  CHECK(repository.resolve("0123456789012345678901234567890123456789", "main").error().code == ErrorCode::not_found);
+  CHECK(repository.resolve("0123456789012345678901234567890123456789", "main").error().code ==
+        ErrorCode::not_found);
   CHECK(error_of(repository.resolve("HEAD:a", "main")) == "'HEAD:a' names a blob, not a commit");
   CHECK(error_of(repository.resolve("HEAD^{tree}", "main")) == "'HEAD^{tree}' names a tree, not a commit");
   for (const char* bad : {"", "HEAD..other", "~~~^", "a b", "^{/[}", "@{99}", "HEAD@{1000}"}) {
@@ -127,7 +130,8 @@ TEST_CASE("a revision is resolved as git does, with HEAD standing for the follow
   scratch.git("branch v1 HEAD");
   CHECK(error_of(repository.resolve("v1", "main")) == "'v1' is ambiguous: it names several commits");
   scratch.git("branch -q " + first.hex().substr(0, 7) + " HEAD");
-  CHECK(error_of(repository.resolve(first.hex().substr(0, 7), "main")).ends_with("is ambiguous: it names several commits"));
+  CHECK(error_of(repository.resolve(first.hex().substr(0, 7), "main"))
+            .ends_with("is ambiguous: it names several commits"));
 }
 
 TEST_CASE("a commit is told of in one printable line each") {
@@ -147,7 +151,8 @@ TEST_CASE("a commit is told of in one printable line each") {
 TEST_CASE("commits behind are counted as rev-list does, up to a limit") {
   ScratchRepository scratch;
   ObjectId base = scratch.commit("a", "0");
-  for (int i = 1; i <= 5; ++i) scratch.commit("a", std::to_string(i));
+  for (int i = 1; i <= 5; ++i)
+    scratch.commit("a", std::to_string(i));
   ObjectId tip = scratch.id("HEAD");
   scratch.git("checkout -q -b side " + base.hex());
   scratch.commit("b", "1");
@@ -156,9 +161,17 @@ TEST_CASE("commits behind are counted as rev-list does, up to a limit") {
   ObjectId merge = scratch.id("HEAD");
   Repository repository = open(scratch.path());
 
-  for (auto [from, to] : {std::pair(base, tip), {tip, base}, {tip, side}, {side, tip}, {tip, merge}, {side, merge},
-                          {base, merge}, {merge, base}, {tip, tip}}) {
-    unsigned expected = static_cast<unsigned>(std::stoul(scratch.git("rev-list --count " + from.hex() + ".." + to.hex())));
+  for (auto [from, to] : {std::pair(base, tip),
+                          {tip, base},
+                          {tip, side},
+                          {side, tip},
+                          {tip, merge},
+                          {side, merge},
+                          {base, merge},
+                          {merge, base},
+                          {tip, tip}}) {
+    unsigned expected =
+        static_cast<unsigned>(std::stoul(scratch.git("rev-list --count " + from.hex() + ".." + to.hex())));
     CHECK(holds(repository.count_behind(from, to, 100), expected));
   }
   CHECK(holds(repository.count_behind(base, tip, 3), 3u));
@@ -180,7 +193,8 @@ TEST_CASE("the history of a path and of a line tells who changed it last") {
     auto history = repository.path_history(paths, tip, limit);
     REQUIRE(history);
     std::vector<ObjectId> found;
-    for (const CommitInfo& info : *history) found.push_back(info.id);
+    for (const CommitInfo& info : *history)
+      found.push_back(info.id);
     return found;
   };
   CHECK(ids({"nodes/web-1/web.service"}, 10) == std::vector{edited, made});
@@ -229,7 +243,7 @@ TEST_CASE("what is written as root into another's repository belongs to its owne
   CHECK(repository.owner() == Owner{nobody, nobody});
   REQUIRE(repository.set_marker(Marker::applied, commit));
   for (const char* path : {".git/refs/gitproc", ".git/refs/gitproc/applied"}) {
-    struct stat status {};
+    struct stat status{};
     REQUIRE(stat((scratch / path).c_str(), &status) == 0);
     CHECK(status.st_uid == nobody);
     CHECK(status.st_gid == nobody);
@@ -243,21 +257,24 @@ TEST_CASE("as root, a repository that others can write is refused with the path 
   scratch.git("branch deep/er");
   std::string place = std::filesystem::canonical(scratch.path()).string();
   REQUIRE(Repository::open(scratch.path()));
-  for (const char* path : {".git", ".git/objects", ".git/refs", ".git/refs/heads/deep", ".git/refs/heads/main", ".git/HEAD",
-                           ".git/config", ".git/objects/pack"}) {
+  for (const char* path : {".git", ".git/objects", ".git/refs", ".git/refs/heads/deep",
+                           ".git/refs/heads/main", ".git/HEAD", ".git/config", ".git/objects/pack"}) {
     INFO(path);
     std::string file = scratch / path;
     ScratchRepository::shell("chmod o+w " + file);
     CHECK(Repository::open(scratch.path()).error() ==
-          Error{"refused the repository for '" + place + "/" + path + "': everybody can write it", ErrorCode::denied});
+          Error{"refused the repository for '" + place + "/" + path + "': everybody can write it",
+                ErrorCode::denied});
     ScratchRepository::shell("chmod o-w " + file + "; chgrp 4242 " + file + "; chmod g+w " + file);
     CHECK(Repository::open(scratch.path()).error() ==
-          Error{"refused the repository for '" + place + "/" + path + "': group 4242 can write it", ErrorCode::denied});
+          Error{"refused the repository for '" + place + "/" + path + "': group 4242 can write it",
+                ErrorCode::denied});
     ScratchRepository::shell("chmod g-w " + file + "; chgrp 0 " + file);
     CHECK(Repository::open(scratch.path()));
   }
   ScratchRepository::shell("chown 4242 " + scratch / ".git/refs/heads");
-  CHECK(error_of(Repository::open(scratch.path())).ends_with("belongs to uid 4242, neither root nor the owner"));
+  CHECK(error_of(Repository::open(scratch.path()))
+            .ends_with("belongs to uid 4242, neither root nor the owner"));
 }
 
 TEST_CASE("a repository that is deleted is an error, and one made anew in its place is read") {
@@ -291,7 +308,8 @@ TEST_CASE("init makes a repository with a first commit, and leaves one that has 
     CHECK(outcome->is_new_repository);
     CHECK(outcome->branch == "main");
     CHECK(holds(open(directory / "a/b").tip("main"), outcome->commit));
-    CHECK(ScratchRepository::shell("cd " + directory / "a/b" + " && git status --porcelain && git ls-files && git fsck") ==
+    CHECK(ScratchRepository::shell("cd " + directory / "a/b" +
+                                   " && git status --porcelain && git ls-files && git fsck") ==
           "conf/x\nhello.service");
     auto again = init_repository(directory / "a/b", files, "Second");
     REQUIRE(again);

@@ -37,13 +37,15 @@ class ScratchRepository {
   // when it fails.
   static std::string shell(const std::string& command) {
     static constexpr std::string_view environment =
-        "export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=Ada GIT_AUTHOR_EMAIL=ada@example.org "
+        "export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=Ada "
+        "GIT_AUTHOR_EMAIL=ada@example.org "
         "GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.org LC_ALL=C; umask 022; ";
     FILE* pipe = popen(("(" + std::string(environment) + command + ") 2>&1").c_str(), "re");
     if (pipe == nullptr) throw std::runtime_error("cannot run: " + command);
     std::string output;
     char buffer[4096];
-    while (std::size_t size = fread(buffer, 1, sizeof buffer, pipe)) output.append(buffer, size);
+    while (std::size_t size = fread(buffer, 1, sizeof buffer, pipe))
+      output.append(buffer, size);
     if (int status = pclose(pipe); status != 0) throw std::runtime_error(command + ": " + output);
     return std::string(trim(output));
   }
@@ -66,7 +68,9 @@ class ScratchRepository {
     return commit("change " + name);
   }
 
-  ObjectId id(const std::string& revision) const { return ObjectId::parse(git("rev-parse " + revision)).value(); }
+  ObjectId id(const std::string& revision) const {
+    return ObjectId::parse(git("rev-parse " + revision)).value();
+  }
 
   std::string loose_object(const ObjectId& id) const {
     std::string hex = id.hex();

@@ -40,8 +40,8 @@ bool is_dot_git(std::string_view name) {
 }
 
 bool is_valid_name(std::string_view name) {
-  return !name.empty() && name.size() <= max_entry_name_bytes && name != "." && name != ".." && !is_dot_git(name) &&
-         name.find('/') == std::string_view::npos;
+  return !name.empty() && name.size() <= max_entry_name_bytes && name != "." && name != ".." &&
+         !is_dot_git(name) && name.find('/') == std::string_view::npos;
 }
 
 std::unexpected<Error> malformed(std::string what) {
@@ -86,8 +86,10 @@ Result<std::vector<TreeRecord>> parse_tree(std::string_view bytes) {
     if (space == std::string_view::npos || !kind) return malformed("an entry has no mode that git knows");
     bytes.remove_prefix(space + 1);
     std::size_t end = bytes.find('\0');
-    if (end == std::string_view::npos || bytes.size() - end - 1 < id_bytes) return malformed("it is cut short");
-    TreeRecord record{bytes.substr(0, end), *kind, reinterpret_cast<const std::uint8_t*>(bytes.data()) + end + 1};
+    if (end == std::string_view::npos || bytes.size() - end - 1 < id_bytes)
+      return malformed("it is cut short");
+    TreeRecord record{bytes.substr(0, end), *kind,
+                      reinterpret_cast<const std::uint8_t*>(bytes.data()) + end + 1};
     bytes.remove_prefix(end + 1 + id_bytes);
     if (!is_valid_name(record.name)) return malformed("an entry is named '" + printable(record.name) + "'");
     if (!records.empty() && compare_in_tree_order(records.back(), record) >= 0) {
@@ -101,7 +103,8 @@ Result<std::vector<TreeRecord>> parse_tree(std::string_view bytes) {
   return records;
 }
 
-Result<std::optional<TreeEntry>> entry_at(ObjectReader& objects, const ObjectId& tree, std::string_view path) {
+Result<std::optional<TreeEntry>> entry_at(ObjectReader& objects, const ObjectId& tree,
+                                          std::string_view path) {
   TreeEntry entry{EntryKind::folder, tree};
   while (!path.empty()) {
     if (entry.kind != EntryKind::folder) return std::nullopt;

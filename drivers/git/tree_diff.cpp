@@ -60,8 +60,9 @@ class Walk {
 
   Result<void> enter(const TreeRecord* before, const TreeRecord* after) {
     if (depth_ == max_tree_depth) {
-      return fail("folders nest deeper than " + std::to_string(max_tree_depth) + " at '" + printable(path_) + "'",
-                  ErrorCode::invalid);
+      return fail(
+          "folders nest deeper than " + std::to_string(max_tree_depth) + " at '" + printable(path_) + "'",
+          ErrorCode::invalid);
     }
     path_ += '/';
     ++depth_;

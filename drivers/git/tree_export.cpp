@@ -72,7 +72,8 @@ class FolderStack {
   Result<int> parent_of(std::string_view path) {
     std::size_t slash = path.rfind('/');
     std::string_view folder = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-    while (open_.size() > 1 && !(folder == open_.back().path || folder.starts_with(open_.back().path + "/"))) {
+    while (open_.size() > 1 &&
+           !(folder == open_.back().path || folder.starts_with(open_.back().path + "/"))) {
       open_.pop_back();
     }
     while (open_.back().path.size() < folder.size()) {
@@ -106,7 +107,8 @@ std::string name_of(std::string_view path) { return std::string(path.substr(path
 
 Result<void> write_leaf(ObjectReader& objects, int folder, const std::string& path, const TreeEntry& entry) {
   auto blob = objects.read(entry.id, ObjectKind::blob, max_exported_file_bytes);
-  if (!blob) return fail("cannot export '" + printable(path) + "': " + blob.error().message, blob.error().code);
+  if (!blob)
+    return fail("cannot export '" + printable(path) + "': " + blob.error().message, blob.error().code);
   std::string attempted = "cannot export '" + printable(path) + "'";
   std::string name = name_of(path);
   if (entry.kind == EntryKind::symlink) {
@@ -118,7 +120,8 @@ Result<void> write_leaf(ObjectReader& objects, int folder, const std::string& pa
   }
   auto file = open_file_at(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode_of(entry.kind));
   if (!file) return std::unexpected(file.error());
-  if (int failed = write_all(file->get(), blob->bytes()); failed != 0) return fail_with_errno(attempted, failed);
+  if (int failed = write_all(file->get(), blob->bytes()); failed != 0)
+    return fail_with_errno(attempted, failed);
   // The umask may have taken from the mode.
   return fchmod(file->get(), mode_of(entry.kind)) == 0 ? Result<void>{} : fail_with_errno(attempted);
 }
@@ -144,7 +147,8 @@ struct Base {
   ObjectId tree;
 };
 
-Result<void> build(ObjectReader& objects, const ObjectId& tree, const std::string& path, const std::optional<Base>& base) {
+Result<void> build(ObjectReader& objects, const ObjectId& tree, const std::string& path,
+                   const std::optional<Base>& base) {
   auto leaves = data_of(objects, tree);
   if (!leaves) return std::unexpected(leaves.error());
   std::set<std::string, std::less<>> changed;
@@ -187,12 +191,14 @@ class Inspection {
  private:
   Result<bool> folder(int fd, const std::string& prefix, unsigned depth) {
     struct stat status;
-    if (depth > max_tree_depth || fstat(fd, &status) != 0 || (status.st_mode & 07777) != folder_mode) return false;
+    if (depth > max_tree_depth || fstat(fd, &status) != 0 || (status.st_mode & 07777) != folder_mode)
+      return false;
     auto entries = list_folder(fd, prefix, max_tree_entries);
     if (!entries) return false;
     for (const ListedEntry& entry : *entries) {
       std::string path = prefix + entry.name;
-      auto same = entry.kind == ListedKind::folder ? subfolder(fd, entry.name, path + "/", depth) : leaf(fd, entry.name, path);
+      auto same = entry.kind == ListedKind::folder ? subfolder(fd, entry.name, path + "/", depth)
+                                                   : leaf(fd, entry.name, path);
       if (!same || !*same) return same;
     }
     return true;
@@ -269,8 +275,7 @@ std::string boot_id() {
 
 }  // namespace
 
-TreeExport::TreeExport(std::string state_dir)
-    : link_(state_dir + "/tree"), trees_(state_dir + "/trees") {}
+TreeExport::TreeExport(std::string state_dir) : link_(state_dir + "/tree"), trees_(state_dir + "/trees") {}
 
 std::string TreeExport::path_of(const ObjectId& tree) const { return trees_ + "/" + tree.hex(); }
 
@@ -320,11 +325,14 @@ void TreeExport::discard(const ObjectId& tree) {
 }
 
 // Builds aside and puts it in place, exchanging it with what is there: <state-dir>/tree always leads somewhere.
-Result<void> TreeExport::build_in_place(ObjectReader& objects, const ObjectId& tree, const std::optional<ObjectId>& base) {
+Result<void> TreeExport::build_in_place(ObjectReader& objects, const ObjectId& tree,
+                                        const std::optional<ObjectId>& base) {
   std::string temporary = trees_ + "/" + std::string(temporary_prefix) + tree.hex();
   remove_tree(temporary);
-  auto built = build(objects, tree, temporary, base ? std::optional(Base{path_of(*base), *base}) : std::nullopt);
-  if (built && renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_of(tree).c_str(), RENAME_EXCHANGE) != 0) {
+  auto built =
+      build(objects, tree, temporary, base ? std::optional(Base{path_of(*base), *base}) : std::nullopt);
+  if (built &&
+      renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_of(tree).c_str(), RENAME_EXCHANGE) != 0) {
     if (::rename(temporary.c_str(), path_of(tree).c_str()) != 0) {
       built = fail_with_errno("cannot put exported tree " + tree.abbreviated() + " in place");
     }
@@ -342,7 +350,8 @@ Result<bool> TreeExport::establish_trust(ObjectReader& objects) {
   auto checked = check_all(objects);
   if (!checked) return std::unexpected(checked.error());
   if (checked->is_in_doubt) return false;
-  if (auto noted = replace_file(trees_ + "/" + std::string(boot_file), boot, 0644); !noted) return std::unexpected(noted.error());
+  if (auto noted = replace_file(trees_ + "/" + std::string(boot_file), boot, 0644); !noted)
+    return std::unexpected(noted.error());
   return true;
 }
 
@@ -360,7 +369,8 @@ Result<TreeExport::Checked> TreeExport::check_all(ObjectReader& objects) {
     if (tree != used_folder) {
       discard(tree);
     } else if (intact) {
-      if (auto built = build_in_place(objects, tree, std::nullopt); !built) return std::unexpected(built.error());
+      if (auto built = build_in_place(objects, tree, std::nullopt); !built)
+        return std::unexpected(built.error());
     } else {
       // Its commit is gone from the repository: services use it until there is something better.
       checked.is_in_doubt = true;
@@ -377,7 +387,8 @@ Result<void> TreeExport::export_commit(Repository& repository, const ObjectId& c
   const ObjectId& tree = info->tree;
   ObjectReader& objects = repository.objects();
   if (auto made = make_directories(trees_, folder_mode); !made) return made;
-  if (::chmod(trees_.c_str(), folder_mode) != 0) return fail_with_errno("cannot open '" + trees_ + "' to everybody");
+  if (::chmod(trees_.c_str(), folder_mode) != 0)
+    return fail_with_errno("cannot open '" + trees_ + "' to everybody");
   remove_discarded();
   auto is_trusted = establish_trust(objects);
   if (!is_trusted) return std::unexpected(is_trusted.error());
@@ -386,7 +397,8 @@ Result<void> TreeExport::export_commit(Repository& repository, const ObjectId& c
   auto base = in_use && *is_trusted ? folder_of(*in_use) : std::nullopt;
   if (!folder_of(tree)) {
     auto changed = base ? changed_data(objects, *base, tree) : std::unexpected(Error{});
-    auto done = changed && changed->empty() ? point(path_of(tree), base->hex()) : build_in_place(objects, tree, base);
+    auto done =
+        changed && changed->empty() ? point(path_of(tree), base->hex()) : build_in_place(objects, tree, base);
     if (!done) return done;
   }
   if (in_use == tree) return {};

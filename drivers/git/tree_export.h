@@ -48,7 +48,8 @@ class TreeExport {
   std::optional<ObjectId> tree_in_use() const;
   std::optional<ObjectId> folder_of(const ObjectId& tree) const;
   Result<std::vector<ObjectId>> exported_trees() const;
-  Result<void> build_in_place(ObjectReader& objects, const ObjectId& tree, const std::optional<ObjectId>& base);
+  Result<void> build_in_place(ObjectReader& objects, const ObjectId& tree,
+                              const std::optional<ObjectId>& base);
   Result<bool> establish_trust(ObjectReader& objects);
   Result<Checked> check_all(ObjectReader& objects);
   void discard(const ObjectId& tree);

@@ -28,9 +28,12 @@ struct Exporting {
   }
   // Kind, mode and path of everything that is exported; symlinks with their target.
   std::string listing() const {
-    return ScratchRepository::shell("cd " + state + "/tree/ && find . -mindepth 1 -printf '%y %m %P %l\\n' | sed 's/ *$//' | sort -k3");
+    return ScratchRepository::shell(
+        "cd " + state + "/tree/ && find . -mindepth 1 -printf '%y %m %P %l\\n' | sed 's/ *$//' | sort -k3");
   }
-  std::string content(const std::string& path) const { return ScratchRepository::shell("cat " + state + "/tree/" + path); }
+  std::string content(const std::string& path) const {
+    return ScratchRepository::shell("cat " + state + "/tree/" + path);
+  }
   std::vector<std::string> kept() const {
     TreeExport(state).remove_discarded();
     std::vector<std::string> names;
@@ -41,7 +44,7 @@ struct Exporting {
     return names;
   }
   ino_t inode(const std::string& path) const {
-    struct stat status {};
+    struct stat status{};
     REQUIRE(stat((state + "/tree/" + path).c_str(), &status) == 0);
     return status.st_ino;
   }
@@ -54,7 +57,8 @@ std::vector<std::string> sorted(std::vector<std::string> names) {
 
 // Makes a commit of a tree whose entries git itself would not write.
 ObjectId commit_of_raw_tree(const ScratchRepository& scratch, const std::string& printf_format) {
-  std::string tree = ScratchRepository::shell("cd " + scratch.path() + " && " + printf_format + " | git hash-object -t tree -w --stdin --literally");
+  std::string tree = ScratchRepository::shell("cd " + scratch.path() + " && " + printf_format +
+                                              " | git hash-object -t tree -w --stdin --literally");
   return *ObjectId::parse(scratch.git("commit-tree -m hostile " + tree));
 }
 
@@ -69,10 +73,13 @@ TEST_CASE("data is exported as it is in the commit, units and other nodes' folde
   it.scratch.write("conf/nginx.conf", "listen 80;\n");
   it.scratch.write("conf/empty", "");
   it.scratch.write("bin/run", "#!/bin/sh\n");
-  ScratchRepository::shell("cd " + it.scratch.path() + " && chmod 700 bin/run && ln -s /etc/passwd conf/link && ln -s nowhere/at/all dangling");
+  ScratchRepository::shell(
+      "cd " + it.scratch.path() +
+      " && chmod 700 bin/run && ln -s /etc/passwd conf/link && ln -s nowhere/at/all dangling");
   CHECK(it.export_commit(it.scratch.commit("one")) == "");
   CHECK(it.listing() ==
-        "d 755 bin\nf 755 bin/run\nd 755 conf\nf 644 conf/empty\nl 777 conf/link /etc/passwd\nf 644 conf/nginx.conf\nl 777 dangling nowhere/at/all");
+        "d 755 bin\nf 755 bin/run\nd 755 conf\nf 644 conf/empty\nl 777 conf/link /etc/passwd\nf 644 "
+        "conf/nginx.conf\nl 777 dangling nowhere/at/all");
   CHECK(it.content("conf/nginx.conf") == "listen 80;");
   CHECK(std::filesystem::read_symlink(it.state + "/tree") == "trees/" + it.scratch.id("HEAD^{tree}").hex());
 }
@@ -94,7 +101,8 @@ TEST_CASE("what did not change is shared, the last two trees are kept, and going
   CHECK(it.content("a") == "1");
   ObjectId third = it.scratch.commit("a", "3");
   CHECK(it.export_commit(third) == "");
-  CHECK(it.kept() == sorted({it.scratch.id(first.hex() + "^{tree}").hex(), it.scratch.id(third.hex() + "^{tree}").hex()}));
+  CHECK(it.kept() ==
+        sorted({it.scratch.id(first.hex() + "^{tree}").hex(), it.scratch.id(third.hex() + "^{tree}").hex()}));
 }
 
 TEST_CASE("a tree whose units alone changed costs a symlink, and outlives the tree it leads to") {
@@ -123,15 +131,18 @@ TEST_CASE("a hostile tree exports nothing, and what was there stays") {
   std::string outside = it.scratch.beside("outside");
   std::filesystem::create_directory(outside);
   std::string folder_id = it.scratch.id("HEAD^{tree}").hex();
-  std::string link_id = ScratchRepository::shell("cd " + it.scratch.path() + " && printf " + outside + " | git hash-object -w --stdin");
+  std::string link_id = ScratchRepository::shell("cd " + it.scratch.path() + " && printf " + outside +
+                                                 " | git hash-object -w --stdin");
   auto raw = [](const std::string& hex) {
     std::string text;
-    for (std::size_t i = 0; i < hex.size(); i += 2) text += "\\x" + hex.substr(i, 2);
+    for (std::size_t i = 0; i < hex.size(); i += 2)
+      text += "\\x" + hex.substr(i, 2);
     return text;
   };
   auto bash = [](const std::string& bytes) { return "bash -c \"printf '" + bytes + "'\""; };
   SECTION("symlink and folder of one name") {
-    ObjectId bad = commit_of_raw_tree(it.scratch, bash("120000 e\\0" + raw(link_id) + "40000 e\\0" + raw(folder_id)));
+    ObjectId bad =
+        commit_of_raw_tree(it.scratch, bash("120000 e\\0" + raw(link_id) + "40000 e\\0" + raw(folder_id)));
     CHECK(it.export_commit(bad) == "malformed tree: 'e' is in it twice");
   }
   SECTION("a way out") {
@@ -175,8 +186,9 @@ TEST_CASE("an exported tree that was changed by hand is put back") {
   std::string listing = it.listing();
   CHECK(holds(it.trees.restore(*it.repository, commit), false));
   std::string tree = it.state + "/tree/";
-  for (const char* damage : {"echo x > dir/a", "rm dir/a", "touch extra", "mkdir extra", "chmod 600 dir/a", "chmod 777 dir",
-                             "ln -sf b dir/link", "rm dir/a && ln -s /etc/passwd dir/a", "mv dir d2 && ln -s d2 dir"}) {
+  for (const char* damage :
+       {"echo x > dir/a", "rm dir/a", "touch extra", "mkdir extra", "chmod 600 dir/a", "chmod 777 dir",
+        "ln -sf b dir/link", "rm dir/a && ln -s /etc/passwd dir/a", "mv dir d2 && ln -s d2 dir"}) {
     INFO(damage);
     ScratchRepository::shell("cd " + tree + " && " + damage);
     CHECK(holds(it.trees.restore(*it.repository, commit), true));
@@ -191,15 +203,19 @@ TEST_CASE("an exported tree that was changed by hand is put back") {
 
 TEST_CASE("exporting what changed among 10,000 files", "[.bench]") {
   Exporting it;
-  ScratchRepository::shell("cd " + it.scratch.path() + " && for d in $(seq 0 99); do mkdir d$d; for f in $(seq 0 99); do echo $d $f > d$d/$f; done; done");
+  ScratchRepository::shell(
+      "cd " + it.scratch.path() +
+      " && for d in $(seq 0 99); do mkdir d$d; for f in $(seq 0 99); do echo $d $f > d$d/$f; done; done");
   it.scratch.write("web.service", "1");
   ObjectId first = it.scratch.commit("first");
   ObjectId data = it.scratch.commit("d7/7", "changed");
   ObjectId unit = it.scratch.commit("web.service", "2");
-  for (auto [what, commit] : {std::pair("all new", first), {"one changed", data}, {"only a unit changed", unit}, {"back", data}}) {
+  for (auto [what, commit] :
+       {std::pair("all new", first), {"one changed", data}, {"only a unit changed", unit}, {"back", data}}) {
     auto start = std::chrono::steady_clock::now();
     REQUIRE(it.export_commit(commit) == "");
     std::cout << "export of 10,000 files, " << what << ": "
-              << std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count() << " ms\n";
+              << std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count()
+              << " ms\n";
   }
 }

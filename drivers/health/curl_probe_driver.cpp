@@ -67,7 +67,8 @@ bool is_healthy_status(const HealthCheck& check, long status) {
 // curl's own words begin with a capital, unlike ours.
 std::string curl_text(CURLcode code) {
   std::string text = curl_easy_strerror(code);
-  if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a') text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a')
+    text[0] = static_cast<char>(text[0] - 'A' + 'a');
   return text;
 }
 
@@ -80,7 +81,8 @@ ProbeFinished judge(const Transfer& transfer, CURLcode code) {
   long error_number = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_OS_ERRNO, &error_number);
-  if (transfer.header_bytes > probe_response_limit_bytes) return finished(false, "the response's headers are too long");
+  if (transfer.header_bytes > probe_response_limit_bytes)
+    return finished(false, "the response's headers are too long");
   // The rest of a long body is of no interest.
   if (code == CURLE_WRITE_ERROR && transfer.body_bytes > probe_response_limit_bytes) code = CURLE_OK;
   switch (code) {
@@ -90,7 +92,8 @@ ProbeFinished judge(const Transfer& transfer, CURLcode code) {
     case CURLE_OPERATION_TIMEDOUT:
       return finished(false, "no answer within " + milliseconds_text(transfer.check.timeout));
     case CURLE_COULDNT_CONNECT:
-      return finished(false, error_number != 0 ? error_text(static_cast<int>(error_number)) : "cannot connect");
+      return finished(false,
+                      error_number != 0 ? error_text(static_cast<int>(error_number)) : "cannot connect");
     case CURLE_GOT_NOTHING: return finished(false, "connection closed without an answer");
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY: return finished(false, "the answer is not HTTP");
@@ -139,7 +142,8 @@ class CurlProbeDriver : public ProbeDriver {
 
 CurlProbeDriver::~CurlProbeDriver() {
   *is_alive_ = false;
-  for (auto& [service, transfer] : transfers_) curl_multi_remove_handle(multi_.get(), transfer->easy.get());
+  for (auto& [service, transfer] : transfers_)
+    curl_multi_remove_handle(multi_.get(), transfer->easy.get());
   transfers_.clear();
   // While its members are still there: closing connections calls on_socket.
   multi_.reset();
@@ -175,7 +179,8 @@ void CurlProbeDriver::begin_waiting() {
   while (!waiting_.empty() && transfers_.size() < probes_in_flight_limit) {
     auto [service, check] = std::move(waiting_.front());
     waiting_.pop_front();
-    if (Result<void> begun = begin(service, check); !begun) report_later({service, false, begun.error().message});
+    if (Result<void> begun = begin(service, check); !begun)
+      report_later({service, false, begun.error().message});
   }
 }
 
@@ -193,18 +198,21 @@ Result<void> CurlProbeDriver::begin(ServiceId service, const HealthCheck& check)
       Result<ProbeAddress> address = parse_tcp_address(url);
       if (!address) return std::unexpected(address.error());
       bool is_literal = address->host.find(':') != std::string::npos;
-      url = "http://" + (is_literal ? "[" + address->host + "]" : address->host) + ":" + std::to_string(address->port);
+      url = "http://" + (is_literal ? "[" + address->host + "]" : address->host) + ":" +
+            std::to_string(address->port);
       curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
       break;
     }
     case HealthCheckKind::exec:
     case HealthCheckKind::none: return fail("cannot probe: not a probe over the network", ErrorCode::invalid);
   }
-  auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(check.timeout, std::chrono::hours(1)));
+  auto milliseconds =
+      std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(check.timeout, std::chrono::hours(1)));
   curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
   curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer.get());
   // 0 would mean no limit.
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(milliseconds.count(), 1)));
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+                   static_cast<long>(std::max<std::int64_t>(milliseconds.count(), 1)));
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &CurlProbeDriver::on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer.get());
@@ -301,25 +309,28 @@ void CurlProbeDriver::watch(curl_socket_t socket, int wanted) {
 
 // Waits for what curl wants of this socket, unless a wait for it is under way already.
 void CurlProbeDriver::wait(curl_socket_t socket, const std::shared_ptr<Watched>& watched) {
-  auto wait_for = [&](int direction, int event, auto asio_direction, bool Watched::*is_waiting) {
+  auto wait_for = [&](int direction, int event, auto asio_direction, bool Watched::* is_waiting) {
     if ((watched->wanted & direction) == 0 || (*watched).*is_waiting) return;
     (*watched).*is_waiting = true;
-    watched->descriptor.async_wait(
-        asio_direction, [this, socket, event, direction, is_waiting, is_alive = is_alive_,
-                         weak = std::weak_ptr<Watched>(watched)](const asio::error_code& error) {
-          std::shared_ptr<Watched> still = weak.lock();
-          if (!*is_alive || !still) return;
-          (*still).*is_waiting = false;
-          if (error) return;
-          if ((still->wanted & direction) != 0) act(socket, event);
-          // curl may have closed the socket, and even opened another one of the same number.
-          if (!*is_alive) return;
-          auto found = watched_.find(socket);
-          if (found != watched_.end() && found->second == still) wait(socket, still);
-        });
+    watched->descriptor.async_wait(asio_direction,
+                                   [this, socket, event, direction, is_waiting, is_alive = is_alive_,
+                                    weak = std::weak_ptr<Watched>(watched)](const asio::error_code& error) {
+                                     std::shared_ptr<Watched> still = weak.lock();
+                                     if (!*is_alive || !still) return;
+                                     (*still).*is_waiting = false;
+                                     if (error) return;
+                                     if ((still->wanted & direction) != 0) act(socket, event);
+                                     // curl may have closed the socket, and even opened another one of the same number.
+                                     if (!*is_alive) return;
+                                     auto found = watched_.find(socket);
+                                     if (found != watched_.end() && found->second == still)
+                                       wait(socket, still);
+                                   });
   };
-  wait_for(CURL_POLL_IN, CURL_CSELECT_IN, asio::posix::stream_descriptor::wait_read, &Watched::is_waiting_to_read);
-  wait_for(CURL_POLL_OUT, CURL_CSELECT_OUT, asio::posix::stream_descriptor::wait_write, &Watched::is_waiting_to_write);
+  wait_for(CURL_POLL_IN, CURL_CSELECT_IN, asio::posix::stream_descriptor::wait_read,
+           &Watched::is_waiting_to_read);
+  wait_for(CURL_POLL_OUT, CURL_CSELECT_OUT, asio::posix::stream_descriptor::wait_write,
+           &Watched::is_waiting_to_write);
 }
 
 void CurlProbeDriver::arm(long milliseconds) {
@@ -356,7 +367,8 @@ std::size_t CurlProbeDriver::on_body(char*, std::size_t size, std::size_t count,
 
 }  // namespace
 
-Result<std::unique_ptr<ProbeDriver>> make_probe_driver(asio::io_context& loop, std::function<void(Event)> on_event) {
+Result<std::unique_ptr<ProbeDriver>> make_probe_driver(asio::io_context& loop,
+                                                       std::function<void(Event)> on_event) {
   // Counted by curl: calling it more than once is fine, and nothing here ends what others of the program use.
   if (CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK) {
     return fail("cannot set up libcurl: " + curl_text(code));

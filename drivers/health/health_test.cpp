@@ -25,7 +25,9 @@ class Server {
   }
 
   unsigned short port() const { return acceptor_.local_endpoint().port(); }
-  std::string url(const std::string& path) const { return "http://127.0.0.1:" + std::to_string(port()) + path; }
+  std::string url(const std::string& path) const {
+    return "http://127.0.0.1:" + std::to_string(port()) + path;
+  }
   std::size_t connections = 0;
   std::string last_request;
 
@@ -61,7 +63,8 @@ class Server {
     if (path.starts_with("/status/")) {
       connection->answer = "HTTP/1.1 " + path.substr(8) + " X\r\nContent-Length: 2\r\n\r\nok";
     } else if (path == "/redirect") {
-      connection->answer = "HTTP/1.1 302 X\r\nLocation: " + url("/status/200") + "\r\nContent-Length: 0\r\n\r\n";
+      connection->answer =
+          "HTTP/1.1 302 X\r\nLocation: " + url("/status/200") + "\r\nContent-Length: 0\r\n\r\n";
     } else if (path == "/garbage") {
       connection->answer = std::string("\0\x01\xff nonsense\r\n\r\n", 16);
     } else if (path == "/large") {
@@ -69,7 +72,8 @@ class Server {
       hanging_.push_back(connection);
     } else if (path == "/headers") {
       connection->answer = "HTTP/1.1 200 X\r\n";
-      for (int i = 0; i < 5000; ++i) connection->answer += "X-Header-" + std::to_string(i) + ": some value of it\r\n";
+      for (int i = 0; i < 5000; ++i)
+        connection->answer += "X-Header-" + std::to_string(i) + ": some value of it\r\n";
       hanging_.push_back(connection);
     }
     asio::async_write(connection->socket, asio::buffer(connection->answer),
@@ -99,7 +103,8 @@ struct Scene {
       make_probe_driver(loop, [this](Event event) { take(std::get<ProbeFinished>(event)); }).value();
 
   void take(const ProbeFinished& finished) {
-    bool is_new = answers.emplace(index_of(finished.service), Answered{finished.is_healthy, finished.detail}).second;
+    bool is_new =
+        answers.emplace(index_of(finished.service), Answered{finished.is_healthy, finished.detail}).second;
     REQUIRE(is_new);
   }
 
@@ -164,7 +169,8 @@ TEST_CASE("a redirect is an answer, and not followed") {
 TEST_CASE("what is wrong with a service is said in words") {
   Scene scene;
   Server server(scene.loop);
-  CHECK(scene.probe(http(server.url("/hang"), std::chrono::milliseconds(150))) == Answered{false, "no answer within 150 ms"});
+  CHECK(scene.probe(http(server.url("/hang"), std::chrono::milliseconds(150))) ==
+        Answered{false, "no answer within 150 ms"});
   CHECK(scene.probe(http(server.url("/close"))) == Answered{false, "connection closed without an answer"});
   CHECK(scene.probe(http(server.url("/garbage"))) == Answered{false, "the answer is not HTTP"});
 
@@ -206,7 +212,8 @@ TEST_CASE("IPv6 literals are addresses as well") {
 
 TEST_CASE("what cannot be probed is unhealthy, and says why") {
   Scene scene;
-  CHECK(scene.probe(http("file:///etc/passwd")) == Answered{false, "cannot probe 'file:///etc/passwd': not an address"});
+  CHECK(scene.probe(http("file:///etc/passwd")) ==
+        Answered{false, "cannot probe 'file:///etc/passwd': not an address"});
   CHECK(scene.probe(tcp_check("host")) == Answered{false, "cannot probe 'host': not an address"});
   HealthCheck command;
   command.kind = HealthCheckKind::exec;
@@ -230,7 +237,8 @@ TEST_CASE("every probe is a connection of its own, closed when it ends") {
   };
   CHECK(scene.probe(http(server.url("/status/200"))).is_healthy);
   auto before = descriptors();
-  for (int i = 0; i < 20; ++i) CHECK(scene.probe(http(server.url("/status/200"))).is_healthy);
+  for (int i = 0; i < 20; ++i)
+    CHECK(scene.probe(http(server.url("/status/200"))).is_healthy);
   CHECK(server.connections == 21);
   CHECK(descriptors() <= before + 1);
 }
@@ -257,7 +265,8 @@ TEST_CASE("a cancelled probe is silent, and a new one of the same service replac
 TEST_CASE("a driver may go while probes are under way") {
   Scene scene;
   Server server(scene.loop);
-  for (unsigned i = 0; i < 20; ++i) scene.driver->start(ServiceId(i), http(server.url("/hang")));
+  for (unsigned i = 0; i < 20; ++i)
+    scene.driver->start(ServiceId(i), http(server.url("/hang")));
   scene.driver->start(ServiceId(20), http("file:///x"));
   scene.loop.run_for(std::chrono::milliseconds(20));
   scene.answers.clear();
@@ -273,8 +282,9 @@ TEST_CASE("100 hanging probes among 1,000 delay nobody") {
   auto begun = std::chrono::steady_clock::now();
   for (unsigned i = 0; i < 1000; ++i) {
     bool hangs = i % 10 == 0;
-    scene.driver->start(ServiceId(i), http(server.url(hangs ? "/hang" : "/status/200"),
-                                           hangs ? std::chrono::milliseconds(4000) : std::chrono::seconds(20)));
+    scene.driver->start(ServiceId(i),
+                        http(server.url(hangs ? "/hang" : "/status/200"),
+                             hangs ? std::chrono::milliseconds(4000) : std::chrono::seconds(20)));
   }
   scene.run_until(900);
   auto took = std::chrono::steady_clock::now() - begun;

@@ -10,7 +10,8 @@ namespace gitproc {
 namespace {
 
 bool is_host_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+         c == '_';
 }
 
 // In brackets: hexadecimal digits, colons, a dotted tail, and a zone ("fe80::1%eth0").
@@ -26,7 +27,8 @@ std::string_view take_host(std::string_view& text) {
   std::size_t end = is_literal ? text.find(']') : text.find_first_of(":/?#");
   if (is_literal && end == std::string_view::npos) return {};
   std::string_view host = is_literal ? text.substr(1, end - 1) : text.substr(0, end);
-  if (!std::all_of(host.begin(), host.end(), is_literal ? is_literal_character : is_host_character)) return {};
+  if (!std::all_of(host.begin(), host.end(), is_literal ? is_literal_character : is_host_character))
+    return {};
   text.remove_prefix(std::min(text.size(), is_literal ? end + 1 : host.size()));
   return host;
 }
@@ -66,7 +68,8 @@ Result<void> check_http_url(std::string_view url) {
   std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
   if (std::size_t at = authority.rfind('@'); at != std::string_view::npos) rest.remove_prefix(at + 1);
   if (take_host(rest).empty()) return refuse(url);
-  if (!rest.starts_with(':')) return rest.empty() || rest.find_first_of("/?#") == 0 ? Result<void>{} : refuse(url);
+  if (!rest.starts_with(':'))
+    return rest.empty() || rest.find_first_of("/?#") == 0 ? Result<void>{} : refuse(url);
   if (!parse_port(rest.substr(1, rest.find_first_of("/?#") - 1))) return refuse(url);
   return {};
 }

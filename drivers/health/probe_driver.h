@@ -36,6 +36,7 @@ class ProbeDriver {
 };
 
 // The loop's thread runs everything, `on_event` too; `loop` must outlive the driver.
-Result<std::unique_ptr<ProbeDriver>> make_probe_driver(asio::io_context& loop, std::function<void(Event)> on_event);
+Result<std::unique_ptr<ProbeDriver>> make_probe_driver(asio::io_context& loop,
+                                                       std::function<void(Event)> on_event);
 
 }  // namespace gitproc

@@ -19,19 +19,19 @@ Result<UniqueFd> open_regular(const LogDirectory& directory, const std::string& 
   if (name.find('/') != std::string::npos || name.find('\0') != std::string::npos) {
     return fail("cannot open log '" + printable(name) + "': not a file name", ErrorCode::invalid);
   }
-  Result<UniqueFd> file = open_file_at(directory.fd(), name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, log_mode);
+  Result<UniqueFd> file =
+      open_file_at(directory.fd(), name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, log_mode);
   if (!file) return file;
   struct stat status;
   if (::fstat(file->get(), &status) != 0) return fail_with_errno("cannot stat '" + name + "'");
-  if (!S_ISREG(status.st_mode)) return fail("cannot use '" + name + "' as a log: not a regular file", ErrorCode::invalid);
+  if (!S_ISREG(status.st_mode))
+    return fail("cannot use '" + name + "' as a log: not a regular file", ErrorCode::invalid);
   return file;
 }
 
 }  // namespace
 
-std::string log_file_name(std::string_view service) {
-  return std::string(service) + std::string(log_suffix);
-}
+std::string log_file_name(std::string_view service) { return std::string(service) + std::string(log_suffix); }
 
 std::string archive_file_name(std::string_view service, unsigned number) {
   return log_file_name(service) + "." + std::to_string(number);

@@ -19,14 +19,16 @@ Result<LogFollower> LogFollower::open(const LogDirectory& directory, const std::
   LogFollower follower;
   follower.inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   // The directory tells of logs that appear and of rotations, each log of what is written to it.
-  if (follower.inotify_ && ::inotify_add_watch(follower.inotify_.get(), descriptor_path(directory.fd()).c_str(),
-                                               IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_ONLYDIR) < 0) {
+  if (follower.inotify_ &&
+      ::inotify_add_watch(follower.inotify_.get(), descriptor_path(directory.fd()).c_str(),
+                          IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_ONLYDIR) < 0) {
     follower.inotify_.reset();
   }
   for (const std::string& service : services) {
     Result<LogReader> reader = LogReader::open(directory, service);
     if (!reader) return std::unexpected(reader.error());
-    if (Result<void> sought = reader->seek_to_last_lines(lines); !sought) return std::unexpected(sought.error());
+    if (Result<void> sought = reader->seek_to_last_lines(lines); !sought)
+      return std::unexpected(sought.error());
     follower.followed_.push_back({.reader = std::move(*reader), .unfinished = {}});
     follower.watch_live(follower.followed_.back());
   }

@@ -22,7 +22,7 @@ inline constexpr std::size_t follow_read_limit_bytes = 256u << 10;
 struct FollowedLines {
   std::size_t service = 0;  // index into what open() was given
   std::string text;
-  bool has_gap = false;     // as LogChunk
+  bool has_gap = false;  // as LogChunk
 
   bool operator==(const FollowedLines&) const = default;
 };
@@ -30,7 +30,8 @@ struct FollowedLines {
 class LogFollower {
  public:
   // Begins with the last `lines` lines of each.
-  static Result<LogFollower> open(const LogDirectory& directory, const std::vector<std::string>& services, std::size_t lines);
+  static Result<LogFollower> open(const LogDirectory& directory, const std::vector<std::string>& services,
+                                  std::size_t lines);
 
   // Readable when there may be something to read. -1 where inotify cannot be had: read() once a second then.
   int fd() const { return inotify_.get(); }

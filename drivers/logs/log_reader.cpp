@@ -58,7 +58,8 @@ struct View {
 
 Result<std::string> read_at(int fd, std::uint64_t offset, std::uint64_t size) {
   std::string bytes(size, '\0');
-  ssize_t got = retry_on_interrupt([&] { return ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+  ssize_t got =
+      retry_on_interrupt([&] { return ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
   if (got < 0) return fail_with_errno("cannot read a log");
   bytes.resize(static_cast<std::size_t>(got));
   return bytes;
@@ -68,7 +69,8 @@ Result<std::string> read_at(int fd, std::uint64_t offset, std::uint64_t size) {
 
 class LogReader::State {
  public:
-  State(LogDirectory directory, std::string service) : directory_(std::move(directory)), service_(std::move(service)) {}
+  State(LogDirectory directory, std::string service)
+      : directory_(std::move(directory)), service_(std::move(service)) {}
 
   Result<void> seek_to_last_lines(std::size_t lines);
   Result<LogChunk> read(std::size_t limit_bytes);
@@ -104,7 +106,8 @@ Result<Stamp> LogReader::State::take_stamp(const UniqueFd& live) const {
   }
   if (!live) return stamp;
   // From the note on the archive being made counts, and the head of the live file does not, punched or not.
-  if (stamp.note && stamp.note->phase == RotationNote::Phase::copied && stamp.note->inode == stamp.live_inode) {
+  if (stamp.note && stamp.note->phase == RotationNote::Phase::copied &&
+      stamp.note->inode == stamp.live_inode) {
     stamp.live_start = stamp.note->end;
     return stamp;
   }
@@ -127,7 +130,8 @@ Result<void> LogReader::State::list_archives(const Stamp& stamp, std::vector<Arc
       continue;
     }
     FileIdentity identity = identity_of(status);
-    if (archives.empty() || archives.back().identity != identity) archives.push_back({std::move(*file), identity});
+    if (archives.empty() || archives.back().identity != identity)
+      archives.push_back({std::move(*file), identity});
   }
   std::reverse(archives.begin(), archives.end());
   return {};
@@ -146,7 +150,8 @@ Result<bool> LogReader::State::look() {
     if (!live && live.error().code != ErrorCode::not_found) return std::unexpected(live.error());
     Result<Stamp> before = take_stamp(view.live);
     if (!before) return std::unexpected(before.error());
-    if (Result<void> listed = list_archives(*before, view.archives); !listed) return std::unexpected(listed.error());
+    if (Result<void> listed = list_archives(*before, view.archives); !listed)
+      return std::unexpected(listed.error());
     Result<Stamp> behind = take_stamp(view.live);
     if (!behind) return std::unexpected(behind.error());
     struct stat status{};
@@ -190,7 +195,8 @@ Result<LogChunk> LogReader::State::read(std::size_t limit_bytes) {
     std::optional<std::size_t> index = first_unread_archive();
     if (index) {
       const Archive& archive = view_.archives[*index];
-      Result<std::string> bytes = read_at(archive.file.get(), offset_, std::min<std::uint64_t>(limit_bytes, archive.size() - offset_));
+      Result<std::string> bytes = read_at(archive.file.get(), offset_,
+                                          std::min<std::uint64_t>(limit_bytes, archive.size() - offset_));
       if (!bytes) return std::unexpected(bytes.error());
       if (bytes->empty()) return fail("cannot read an archive of '" + service_ + "': it was truncated");
       offset_ += bytes->size();
@@ -226,9 +232,11 @@ Result<void> LogReader::State::seek_to_last_lines(std::size_t lines) {
     struct stat status{};
     if (view_.live && ::fstat(view_.live.get(), &status) != 0) return fail_with_errno("cannot stat a log");
     const std::uint64_t start = view_.stamp.live_start;
-    const std::uint64_t live_size = std::max<std::uint64_t>(static_cast<std::uint64_t>(status.st_size), start) - start;
+    const std::uint64_t live_size =
+        std::max<std::uint64_t>(static_cast<std::uint64_t>(status.st_size), start) - start;
     std::uint64_t total = live_size;
-    for (const Archive& archive : view_.archives) total += archive.size();
+    for (const Archive& archive : view_.archives)
+      total += archive.size();
 
     // Backwards, file by file and step by step; `position` counts from the beginning of everything.
     std::uint64_t position = total;

@@ -25,8 +25,8 @@ namespace gitproc {
 inline constexpr std::uint64_t tail_limit_bytes = 16u << 20;
 
 struct LogChunk {
-  std::string bytes;       // empty: nothing more for now
-  bool has_gap = false;    // what came before these was truncated, deleted or rotated away before it was read
+  std::string bytes;     // empty: nothing more for now
+  bool has_gap = false;  // what came before these was truncated, deleted or rotated away before it was read
 
   bool operator==(const LogChunk&) const = default;
 };

@@ -23,14 +23,16 @@ Result<LogRotator> LogRotator::open(const std::string& directory) {
   return rotator;
 }
 
-LogRotator::LogRotator(LogDirectory directory) : directory_(std::make_unique<LogDirectory>(std::move(directory))) {}
+LogRotator::LogRotator(LogDirectory directory)
+    : directory_(std::make_unique<LogDirectory>(std::move(directory))) {}
 
 void LogRotator::start_watching() {
   inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   // By the descriptor, so that it is the directory that was opened, whatever the path leads to by now.
   std::string path = "/proc/self/fd/" + std::to_string(directory_->fd());
   if (!inotify_ || ::inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_ONLYDIR) < 0) {
-    incidents_.push_back({"", system_error("cannot watch '" + directory_->path() + "', logs are polled", errno).message});
+    incidents_.push_back(
+        {"", system_error("cannot watch '" + directory_->path() + "', logs are polled", errno).message});
     inotify_.reset();
     listens_at_ = Instant{};
     return;
@@ -58,7 +60,8 @@ void LogRotator::mark_due(const std::string& service, Log& log) {
 }
 
 void LogRotator::mark_all_due() {
-  for (auto& [service, log] : logs_) mark_due(service, log);
+  for (auto& [service, log] : logs_)
+    mark_due(service, log);
 }
 
 Instant LogRotator::next_deadline() const {
@@ -99,7 +102,8 @@ void LogRotator::read_events(Instant now) {
       if ((event->mask & IN_Q_OVERFLOW) != 0) mark_all_due();
       if ((event->mask & IN_IGNORED) != 0) {
         // The directory was removed. The files that services still write to cannot be named any more.
-        incidents_.push_back({"", "the log directory '" + directory_->path() + "' was removed: logs are not rotated"});
+        incidents_.push_back(
+            {"", "the log directory '" + directory_->path() + "' was removed: logs are not rotated"});
         open_gate(false);
         inotify_.reset();
         listens_at_ = never;

@@ -57,10 +57,10 @@ class LogRotator {
   struct Log {
     LogPolicy policy;
     bool is_recovered = false;
-    bool is_due = false;              // in due_
-    bool has_failed = false;          // reported
-    std::uint64_t size_bytes = 0;     // when last looked at, to notice a truncation
-    Instant not_before{};             // of the next rotation
+    bool is_due = false;           // in due_
+    bool has_failed = false;       // reported
+    std::uint64_t size_bytes = 0;  // when last looked at, to notice a truncation
+    Instant not_before{};          // of the next rotation
   };
   struct Active {
     std::string service;

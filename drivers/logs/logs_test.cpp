@@ -32,7 +32,8 @@ constexpr LogPolicy small{.max_size_bytes = 64 * 1024, .max_files = 3};
 class Scene {
  public:
   explicit Scene(const char* file_system = nullptr) {
-    if (file_system != nullptr) is_mounted_ = ::mount("logs", temporary_.path().c_str(), file_system, 0, "size=64m") == 0;
+    if (file_system != nullptr)
+      is_mounted_ = ::mount("logs", temporary_.path().c_str(), file_system, 0, "size=64m") == 0;
     directory_.emplace(LogDirectory::open(temporary_ / "log").value());
     log_ = directory_->open_for_service("web").value();
   }
@@ -49,7 +50,8 @@ class Scene {
   // Appends whole lines, at least `bytes` of them.
   void write_lines(std::size_t bytes) {
     std::string text;
-    while (text.size() < bytes) text += "line " + std::to_string(++lines_) + "\n";
+    while (text.size() < bytes)
+      text += "line " + std::to_string(++lines_) + "\n";
     write(text);
   }
   void write(const std::string& text) {
@@ -71,7 +73,8 @@ class Scene {
 
   Names names() const {
     Names names;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_->path())) names.push_back(entry.path().filename());
+    for (const auto& entry : std::filesystem::directory_iterator(directory_->path()))
+      names.push_back(entry.path().filename());
     std::sort(names.begin(), names.end());
     return names;
   }
@@ -156,7 +159,8 @@ TEST_CASE("a log that is too large gives its head to an archive, and nothing is 
   story_of_rotation(scene);
   struct stat status;
   REQUIRE(::stat(scene.path("web.log").c_str(), &status) == 0);
-  if (status.st_size > static_cast<off_t>(2 * small.max_size_bytes)) GITPROC_SKIP("this file system cannot collapse a range");
+  if (status.st_size > static_cast<off_t>(2 * small.max_size_bytes))
+    GITPROC_SKIP("this file system cannot collapse a range");
 }
 
 TEST_CASE("where a file system cannot collapse, the head becomes a hole") {
@@ -230,10 +234,12 @@ void crash_at(Row row, Scene& scene) {
   };
   if (row >= Row::note) write_note("copied " + note);
   if (row >= Row::punch) {
-    REQUIRE(::fallocate(live.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(start) + end) == 0);
+    REQUIRE(::fallocate(live.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                        static_cast<off_t>(start) + end) == 0);
   }
   if (row >= Row::second_note) write_note("punched " + note);
-  if (row >= Row::collapse) ::fallocate(live.get(), FALLOC_FL_COLLAPSE_RANGE, 0, static_cast<off_t>(start) + end);
+  if (row >= Row::collapse)
+    ::fallocate(live.get(), FALLOC_FL_COLLAPSE_RANGE, 0, static_cast<off_t>(start) + end);
   if (row >= Row::shift_begun) std::filesystem::rename(scene.path("web.log.2"), scene.path("web.log.3"));
   if (row >= Row::shift_done) {
     std::filesystem::rename(scene.path("web.log.1"), scene.path("web.log.2"));
@@ -243,7 +249,8 @@ void crash_at(Row row, Scene& scene) {
 
 TEST_CASE("after a crash anywhere in a rotation no byte is lost and none is there twice") {
   for (const char* file_system : {static_cast<const char*>(nullptr), "tmpfs"}) {
-    for (Row row : {Row::copy, Row::note, Row::punch, Row::second_note, Row::collapse, Row::shift_begun, Row::shift_done}) {
+    for (Row row : {Row::copy, Row::note, Row::punch, Row::second_note, Row::collapse, Row::shift_begun,
+                    Row::shift_done}) {
       Scene scene(file_system);
       if (file_system != nullptr && !scene.is_mounted()) continue;
       INFO("row " << static_cast<int>(row) << " on " << (file_system != nullptr ? file_system : "the disk"));
@@ -280,7 +287,8 @@ TEST_CASE("a log replaced after the crash is not cut in its predecessor's stead"
 }
 
 TEST_CASE("a note that is not ours is removed with the copy it was about") {
-  for (const char* text : {"", "copied", "copied 1", "copied -1 2", "moved 4096 7", "copied 99999999999999999999 7"}) {
+  for (const char* text :
+       {"", "copied", "copied 1", "copied -1 2", "moved 4096 7", "copied 99999999999999999999 7"}) {
     Scene scene;
     scene.write_lines(small.max_size_bytes * 2);
     if (*text != '\0') std::filesystem::create_symlink(text, scene.path("web.log.cut"));
@@ -303,7 +311,8 @@ bool is_readable(int fd, int timeout_milliseconds) {
 std::vector<LogIncident> settle(LogRotator& rotator, Instant now) {
   std::vector<LogIncident> incidents;
   do {
-    for (LogIncident& incident : rotator.drain(now)) incidents.push_back(std::move(incident));
+    for (LogIncident& incident : rotator.drain(now))
+      incidents.push_back(std::move(incident));
   } while (rotator.next_deadline() <= now);
   return incidents;
 }
@@ -370,7 +379,8 @@ TEST_CASE("a truncation by somebody else is told, one by the rotation is not") {
   CHECK(settle(rotator, at_second(0)).empty());
   CHECK(settle(rotator, at_second(2)).empty());
   REQUIRE(::truncate(scene.path("web.log").c_str(), 0) == 0);
-  CHECK(settle(rotator, at_second(4)) == std::vector<LogIncident>{{"web", "its log was truncated by somebody else"}});
+  CHECK(settle(rotator, at_second(4)) ==
+        std::vector<LogIncident>{{"web", "its log was truncated by somebody else"}});
 }
 
 TEST_CASE("a rotation that fails is told once, and tried again later") {
@@ -399,7 +409,8 @@ class BusyService {
       std::string text;
       while (!is_stopped_) {
         text.clear();
-        for (int i = 0; i < 20; ++i) text += "line " + std::to_string(++lines_) + "\n";
+        for (int i = 0; i < 20; ++i)
+          text += "line " + std::to_string(++lines_) + "\n";
         if (write_all(log_.get(), text) != 0) break;
       }
     });
@@ -457,7 +468,8 @@ void story_of_a_busy_service(Scene& scene) {
   }
   std::uint64_t lines = service.stop();
   read += read_all(reader);
-  do follow();
+  do
+    follow();
   while (follower.has_more());
   CHECK(last_of_consecutive_lines(read_all(scene.directory()), 1) == lines);
   CHECK(last_of_consecutive_lines(read, 1) == lines);
@@ -486,13 +498,15 @@ TEST_CASE("a rotator killed at any moment loses nothing and doubles nothing") {
       Result<LogRotator> rotator = LogRotator::open(scene.directory().path());
       if (!rotator) ::_exit(1);
       rotator->watch("web", policy);
-      for (int second = 0;; ++second) rotator->drain(at_second(second));
+      for (int second = 0;; ++second)
+        rotator->drain(at_second(second));
     }
     REQUIRE(child > 0);
     // A few archives more, then the axe, a little later from round to round.
     std::string next = scene.path("web.log." + std::to_string(2 * round + 2));
     Instant deadline = read_clocks().instant + std::chrono::seconds(20);
-    while (!std::filesystem::exists(next) && read_clocks().instant < deadline) ::poll(nullptr, 0, 1);
+    while (!std::filesystem::exists(next) && read_clocks().instant < deadline)
+      ::poll(nullptr, 0, 1);
     Instant axe = read_clocks().instant + Duration(97 * round);
     while (read_clocks().instant < axe) {
     }
@@ -534,7 +548,8 @@ TEST_CASE("the last lines are found across archives, and an unfinished line coun
     const std::string& all = scene.written();
     for (std::size_t lines : {1, 2, 1000, 5000, 9000, 14000}) {
       std::size_t at = all.size() - 1;
-      for (std::size_t i = 0; i < lines; ++i) at = all.rfind('\n', at - 1);
+      for (std::size_t i = 0; i < lines; ++i)
+        at = all.rfind('\n', at - 1);
       CHECK(tail(scene.directory(), lines) == all.substr(at + 1));
     }
     CHECK(tail(scene.directory(), 10'000'000) == all);
@@ -574,13 +589,15 @@ TEST_CASE("a reader that falls behind what is kept says so") {
 }
 
 // Reads on when the follower's descriptor says so, until `is_done` or 10 s have passed.
-std::vector<FollowedLines> follow_until(LogFollower& follower, const std::function<bool(const std::vector<FollowedLines>&)>& is_done) {
+std::vector<FollowedLines> follow_until(
+    LogFollower& follower, const std::function<bool(const std::vector<FollowedLines>&)>& is_done) {
   std::vector<FollowedLines> all;
   Instant deadline = read_clocks().instant + std::chrono::seconds(10);
   while (!is_done(all) && read_clocks().instant < deadline) {
     if (!follower.has_more()) is_readable(follower.fd(), 1000);
     std::vector<FollowedLines> arrived = follower.read().value();
-    for (FollowedLines& lines : arrived) all.push_back(std::move(lines));
+    for (FollowedLines& lines : arrived)
+      all.push_back(std::move(lines));
   }
   return all;
 }
@@ -591,7 +608,8 @@ std::vector<FollowedLines> follow_next(LogFollower& follower) {
 
 // Reads what there is, so that the follower sleeps.
 void put_to_sleep(LogFollower& follower) {
-  do follower.read().value();
+  do
+    follower.read().value();
   while (follower.has_more() || is_readable(follower.fd(), 0));
 }
 

@@ -24,8 +24,8 @@ std::string next_note_name(std::string_view service) { return log_file_name(serv
 std::string quoted(std::string_view service) { return "'" + log_file_name(service) + "'"; }
 
 Result<void> write_note(const LogDirectory& directory, std::string_view service, RotationNote note) {
-  std::string target = (note.phase == RotationNote::Phase::copied ? "copied " : "punched ") + std::to_string(note.end) +
-                       " " + std::to_string(note.inode);
+  std::string target = (note.phase == RotationNote::Phase::copied ? "copied " : "punched ") +
+                       std::to_string(note.end) + " " + std::to_string(note.inode);
   std::string next = next_note_name(service);
   ::unlinkat(directory.fd(), next.c_str(), 0);  // of a crash between the two calls below
   if (::symlinkat(target.c_str(), directory.fd(), next.c_str()) != 0 ||
@@ -64,7 +64,8 @@ Result<void> shift_archives(const LogDirectory& directory, std::string_view serv
     return {};
   }
   unsigned free = 1;
-  while (free < kept && exists(directory, archive_file_name(service, free))) ++free;
+  while (free < kept && exists(directory, archive_file_name(service, free)))
+    ++free;
   for (unsigned number = free; number > 0; --number) {
     std::string from = archive_file_name(service, number - 1);
     std::string to = archive_file_name(service, number);
@@ -76,13 +77,14 @@ Result<void> shift_archives(const LogDirectory& directory, std::string_view serv
 }
 
 // Everything from the punch on. `live` is NAME.log, or nothing where somebody has deleted it meanwhile.
-Result<void> finish(const LogDirectory& directory, std::string_view service, LogPolicy policy, const UniqueFd& live,
-                    RotationNote note) {
+Result<void> finish(const LogDirectory& directory, std::string_view service, LogPolicy policy,
+                    const UniqueFd& live, RotationNote note) {
   const off_t end = static_cast<off_t>(note.end);
   if (live && note.phase == RotationNote::Phase::copied) {
     if (::fallocate(live.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, end) != 0) {
       int error_number = errno;
-      if (error_number == EOPNOTSUPP || error_number == ENOSYS || error_number == EPERM || error_number == ETXTBSY) {
+      if (error_number == EOPNOTSUPP || error_number == ENOSYS || error_number == EPERM ||
+          error_number == ETXTBSY) {
         // Nothing was punched, so the live file still holds it all, and the archive would hold it twice.
         ::unlinkat(directory.fd(), note_name(service).c_str(), 0);
         ::unlinkat(directory.fd(), archive_file_name(service, 0).c_str(), 0);
@@ -114,14 +116,16 @@ std::optional<RotationNote> read_rotation_note(const LogDirectory& directory, st
   std::string_view text(target.data(), static_cast<std::size_t>(size));
   std::vector<std::string_view> words = split(text, ' ');
   RotationNote note;
-  bool is_ours = words.size() == 3 && (words[0] == "copied" || words[0] == "punched") && parse_number(words[1], note.end) &&
-                 parse_number(words[2], note.inode) && note.end <= INT64_MAX;
+  bool is_ours = words.size() == 3 && (words[0] == "copied" || words[0] == "punched") &&
+                 parse_number(words[1], note.end) && parse_number(words[2], note.inode) &&
+                 note.end <= INT64_MAX;
   if (!is_ours) return std::nullopt;
   note.phase = words[0] == "copied" ? RotationNote::Phase::copied : RotationNote::Phase::punched;
   return note;
 }
 
-Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, std::string service, LogPolicy policy) {
+Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, std::string service,
+                                                LogPolicy policy) {
   Rotation rotation(directory, std::move(service), policy);
   Result<UniqueFd> live = directory.open_existing(log_file_name(rotation.service_), O_RDWR);
   if (!live && live.error().code == ErrorCode::not_found) return std::nullopt;
@@ -136,7 +140,8 @@ Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, s
   if (size - std::min(*start, size) <= policy.max_size_bytes) return std::nullopt;
   // Whole blocks, no more than one archive may hold (but one block at least), and not all of the file:
   // FALLOC_FL_COLLAPSE_RANGE must end before the end.
-  std::uint64_t head = std::max(std::min(size - *start - 1, policy.max_size_bytes) / block, std::uint64_t{1}) * block;
+  std::uint64_t head =
+      std::max(std::min(size - *start - 1, policy.max_size_bytes) / block, std::uint64_t{1}) * block;
   rotation.begin_ = rotation.copied_ = *start / block * block;
   rotation.end_ = rotation.begin_ + head;
   if (rotation.end_ >= size) return std::nullopt;
@@ -145,7 +150,8 @@ Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, s
   Result<UniqueFd> archive = directory.open_emptied(archive_file_name(rotation.service_, 0));
   if (!archive) return std::unexpected(archive.error());
   // Whoever may read the log may read its archive. Where this fails it is as it was made: for the agent alone.
-  if (::fchown(archive->get(), status.st_uid, status.st_gid) == 0) ::fchmod(archive->get(), status.st_mode & 0777);
+  if (::fchown(archive->get(), status.st_uid, status.st_gid) == 0)
+    ::fchmod(archive->get(), status.st_mode & 0777);
   rotation.live_ = std::move(*live);
   rotation.archive_ = std::move(*archive);
   return rotation;
@@ -159,7 +165,8 @@ Result<bool> Rotation::copy_some() {
         [&] { return ::copy_file_range(live_.get(), &from, archive_.get(), nullptr, goal - copied_, 0); });
     if (copied < 0 && (errno == EINVAL || errno == EXDEV || errno == ENOSYS || errno == EOPNOTSUPP)) {
       std::array<char, 64 * 1024> piece;
-      copied = ::pread(live_.get(), piece.data(), std::min<std::uint64_t>(piece.size(), goal - copied_), from);
+      copied =
+          ::pread(live_.get(), piece.data(), std::min<std::uint64_t>(piece.size(), goal - copied_), from);
       if (copied > 0) {
         int error_number = write_all(archive_.get(), {piece.data(), static_cast<std::size_t>(copied)});
         if (error_number != 0) return fail_with_errno("cannot archive " + quoted(service_), error_number);
@@ -212,8 +219,9 @@ Result<void> recover_rotation(const LogDirectory& directory, std::string_view se
   if (!live && live.error().code != ErrorCode::not_found) return std::unexpected(live.error());
   struct stat status;
   // A log that was replaced or truncated while no agent ran holds nothing of what was archived.
-  bool is_same = live && ::fstat(live->get(), &status) == 0 && status.st_ino == note->inode &&
-                 (note->phase == RotationNote::Phase::punched || status.st_size > static_cast<off_t>(note->end));
+  bool is_same =
+      live && ::fstat(live->get(), &status) == 0 && status.st_ino == note->inode &&
+      (note->phase == RotationNote::Phase::punched || status.st_size > static_cast<off_t>(note->end));
   UniqueFd none;
   return finish(directory, service, policy, is_same ? *live : none, *note);
 }

@@ -51,7 +51,8 @@ class Rotation {
 
   // Begins a rotation if the log holds more than the policy allows; nullopt if it does not, or there is no log.
   // The archive that this rotation would push out is removed now, to have its space.
-  static Result<std::optional<Rotation>> begin(const LogDirectory& directory, std::string service, LogPolicy policy);
+  static Result<std::optional<Rotation>> begin(const LogDirectory& directory, std::string service,
+                                               LogPolicy policy);
 
   // Copies a piece; true when all is copied. On an error nothing has changed but NAME.log.0 (the `copy` row).
   Result<bool> copy_some();

@@ -29,7 +29,7 @@ bool is_directory_not_empty(const std::string& path) {
 }
 
 bool is_mount_point(const std::string& path) {
-  struct statx status {};
+  struct statx status{};
   if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &status) != 0)
     return false;
   return (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
@@ -38,7 +38,7 @@ bool is_mount_point(const std::string& path) {
 
 bool holds(const Condition& condition) {
   const std::string& path = condition.parameter;
-  struct stat status {};
+  struct stat status{};
   switch (condition.kind) {
     case ConditionKind::path_exists: return ::access(path.c_str(), F_OK) == 0;
     case ConditionKind::path_exists_glob: return !match_paths(path).empty();
@@ -48,7 +48,7 @@ bool holds(const Condition& condition) {
       return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
     case ConditionKind::path_is_mount_point: return is_mount_point(path);
     case ConditionKind::path_is_read_write: {
-      struct statvfs file_system {};
+      struct statvfs file_system{};
       return ::statvfs(path.c_str(), &file_system) == 0 && (file_system.f_flag & ST_RDONLY) == 0;
     }
     case ConditionKind::directory_not_empty: return is_directory_not_empty(path);
@@ -104,7 +104,7 @@ std::string find_missing_executable(const Unit& unit) {
       if (command.ignores_failure) continue;
       Result<std::string> path = find_executable(command.path);
       if (!path) return path.error().message;
-      struct stat status {};
+      struct stat status{};
       if (::stat(path->c_str(), &status) != 0)
         return system_error("cannot execute '" + *path + "'", errno).message;
       if (S_ISDIR(status.st_mode)) return system_error("cannot execute '" + *path + "'", EISDIR).message;
@@ -154,7 +154,7 @@ std::string find_missing(const Unit& unit, const ExecFacts& facts, Accounts& acc
   const std::string& directory = exec.working_directory.path == "~" ? home : exec.working_directory.path;
   if (!directory.empty() && !exec.working_directory.is_optional &&
       !is_made_at_start(directory, exec, facts)) {
-    struct stat status {};
+    struct stat status{};
     int error_number = ::stat(directory.c_str(), &status) != 0 ? errno
                        : S_ISDIR(status.st_mode)               ? 0
                                                                : ENOTDIR;

@@ -155,7 +155,7 @@ TEST_CASE("a process runs in a session of its own with nothing but its streams, 
   CHECK(log.starts_with("out\nerr\n0 1 2 3 0022\n/\n"));  // 3 is that of ls itself
   CHECK(log.find(std::to_string(pid) + "\n") != std::string::npos);
   CHECK(log.find("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\n") != std::string::npos);  // SIGPIPE
-  struct stat status {};
+  struct stat status{};
   REQUIRE(::stat((machine.directory / "web.log").c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0640);
   ::close(leaked);
@@ -240,7 +240,7 @@ TEST_CASE("credentials, limits and scores are set before the program runs") {
   std::string nobody = std::to_string(::getpwnam("nobody")->pw_uid);
   CHECK(machine.text_of("web.log") == nobody + "\n7\n333\n444\n5\n100\nNoNewPrivs:\t1\n0077\n" +
                                           std::to_string(pid) + " " + std::to_string(pid) + "\n");
-  struct stat status {};
+  struct stat status{};
   std::string deep = machine.directory / "run/web/deep";
   REQUIRE(::stat(deep.c_str(), &status) == 0);
   CHECK((status.st_mode & 07777) == 0750);

@@ -167,7 +167,7 @@ TEST_CASE("a journal does not grow without bound, whatever happens to its servic
   TemporaryDirectory directory;
   const std::string path = directory / "runs.journal";
   Result<RunJournal> journal = RunJournal::open(path, "boot");
-  struct stat status {};
+  struct stat status{};
   for (int i = 0; i < 40'000; ++i) {
     write_spawn(*journal, "web", 1 << 30);
     REQUIRE(journal->compact_if_large());

@@ -104,7 +104,7 @@ ChildStream stream_of(const StreamTarget& target) {
 std::uint64_t signals_ignored_now() {
   std::uint64_t ignored = 0;
   for (int signal = 1; signal < NSIG; ++signal) {
-    struct sigaction action {};
+    struct sigaction action{};
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
       ignored |= 1ull << (signal - 1);
   }

@@ -71,7 +71,8 @@ OrderedJson encode(const HistoryEntry& entry) {
                      {"subject", bounded(subject)},
                      {"author", bounded(author)},
                      {"at", to_rfc3339(at)},
-                     {"took_seconds", took ? OrderedJson(std::chrono::duration<double>(*took).count()) : OrderedJson(nullptr)},
+                     {"took_seconds", took ? OrderedJson(std::chrono::duration<double>(*took).count())
+                                           : OrderedJson(nullptr)},
                      {"cause", bounded(cause)},
                      {"outcome", std::string(to_string(outcome))},
                      {"message", bounded(message)}};
@@ -81,7 +82,8 @@ template <typename Map>
 OrderedJson encode_map(const Map& map) {
   OrderedJson::object_t members;
   // emplace_back of the vector underneath: the object's own insertion would search for the key each time.
-  for (const auto& [key, value] : map) members.emplace_back(key, encode(value));
+  for (const auto& [key, value] : map)
+    members.emplace_back(key, encode(value));
   return members;
 }
 
@@ -332,7 +334,8 @@ std::string encode_state(const DurableState& state) {
   json["holds"] = encode_map(holds);
   json["operator_starts"] = encode_map(operator_starts);
   json["history"] = OrderedJson::array();
-  for (const HistoryEntry& entry : history) json["history"].push_back(encode(entry));
+  for (const HistoryEntry& entry : history)
+    json["history"].push_back(encode(entry));
   return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 

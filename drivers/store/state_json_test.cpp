@@ -7,9 +7,7 @@ using namespace gitproc;
 
 namespace {
 
-ObjectId id(char digit) {
-  return *ObjectId::parse(std::string(40, digit));
-}
+ObjectId id(char digit) { return *ObjectId::parse(std::string(40, digit)); }
 
 DurableState full_state() {
   WallTime noon = *parse_rfc3339("2026-11-22T12:00:00.25Z");
@@ -73,7 +71,8 @@ TEST_CASE("the file is written for people") {
 
 TEST_CASE("texts of any bytes and any length can be written and read again") {
   DurableState state;
-  state.history = {HistoryEntry{.subject = "\xFF\x01 \xC3", .author = std::string(100'000, 'a'), .cause = "commit"}};
+  state.history = {
+      HistoryEntry{.subject = "\xFF\x01 \xC3", .author = std::string(100'000, 'a'), .cause = "commit"}};
   Result<DecodedState> read = decode_state(encode_state(state));
   REQUIRE(read);
   CHECK(read->faults.empty());
@@ -82,7 +81,8 @@ TEST_CASE("texts of any bytes and any length can be written and read again") {
 }
 
 TEST_CASE("unknown keys are left out and named") {
-  std::string text = R"({"schema":1,"colour":3,"holds":{"web":{"by":"uid 0","at":"2026-11-22T12:00:00Z","why":[1]}}})";
+  std::string text =
+      R"({"schema":1,"colour":3,"holds":{"web":{"by":"uid 0","at":"2026-11-22T12:00:00Z","why":[1]}}})";
   DecodedState expected;
   expected.state.holds["web"] = OperatorHold{"uid 0", *parse_rfc3339("2026-11-22T12:00:00Z")};
   expected.unknown_keys = {"holds.web.why", "colour"};
@@ -91,13 +91,13 @@ TEST_CASE("unknown keys are left out and named") {
 
 TEST_CASE("a member that is wrong is left out whole, and the others are kept") {
   std::string good = R"({"by":"uid 0","at":"2026-11-22T12:00:00Z"})";
-  std::string text = R"({"schema":1,"applied":"aaa","pin":{"commit":7},"branch_override":[],"holds":{"a":)" + good +
-                     R"(,"b":{"by":"uid 0","at":"yesterday"},"c":3},"operator_starts":1,)" +
+  std::string text = R"({"schema":1,"applied":"aaa","pin":{"commit":7},"branch_override":[],"holds":{"a":)" +
+                     good + R"(,"b":{"by":"uid 0","at":"yesterday"},"c":3},"operator_starts":1,)" +
                      R"("history":[{"commit":null},"x"]})";
   DecodedState expected;
   expected.state.holds["a"] = OperatorHold{"uid 0", *parse_rfc3339("2026-11-22T12:00:00Z")};
-  expected.faults = {"applied", "pin.commit", "branch_override", "holds.b.at", "holds.c", "operator_starts",
-                     "history[0].commit", "history[1]"};
+  expected.faults = {"applied", "pin.commit",      "branch_override",   "holds.b.at",
+                     "holds.c", "operator_starts", "history[0].commit", "history[1]"};
   CHECK(decode_state(text) == expected);
 }
 

@@ -68,7 +68,8 @@ LoadedState FileStateStore::load() {
 Result<void> FileStateStore::save(const DurableState& state) {
   std::string text = encode_state(state);
   if (text.size() > state_file_limit_bytes) {
-    return fail("cannot write '" + path_ + "': larger than " + std::to_string(state_file_limit_bytes) + " bytes");
+    return fail("cannot write '" + path_ + "': larger than " + std::to_string(state_file_limit_bytes) +
+                " bytes");
   }
   return replace_file(path_, text, state_file_mode, steps_);
 }

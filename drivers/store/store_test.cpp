@@ -30,7 +30,8 @@ DurableState held(const std::string& service) {
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) names.push_back(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -55,8 +56,11 @@ TEST_CASE("a torn file is set aside under the first free name, and the next load
     std::string torn = "{\"torn\": " + std::to_string(n);
     REQUIRE(replace_file(path, torn, 0600));
     std::string aside = path + ".damaged-" + std::to_string(n);
-    CHECK(store.load() == LoadedState{{}, {}, "'" + path + "' is damaged: not JSON, at byte " +
-                                                  std::to_string(torn.size() + 1) + "; set aside as '" + aside + "'"});
+    CHECK(store.load() ==
+          LoadedState{{},
+                      {},
+                      "'" + path + "' is damaged: not JSON, at byte " + std::to_string(torn.size() + 1) +
+                          "; set aside as '" + aside + "'"});
     CHECK(read_file(aside, 100) == torn);
     CHECK(store.load() == LoadedState{});
   }
@@ -72,11 +76,15 @@ TEST_CASE("a torn file is set aside under the first free name, and the next load
 TEST_CASE("of a file damaged in one place the rest is kept, on the disk too") {
   TemporaryDirectory directory;
   const std::string path = directory / "state.json";
-  REQUIRE(replace_file(path, R"({"schema":1,"applied":"x","colour":1,"holds":{"web":{"by":"uid 0","at":"1970-01-01T00:00:01Z"}}})", 0600));
+  REQUIRE(replace_file(
+      path,
+      R"({"schema":1,"applied":"x","colour":1,"holds":{"web":{"by":"uid 0","at":"1970-01-01T00:00:01Z"}}})",
+      0600));
   FileStateStore store(directory.path());
-  CHECK(store.load() == LoadedState{held("web"),
-                                    {"'" + path + "': unknown key 'colour' is ignored"},
-                                    "'" + path + "' is damaged: cannot use applied; set aside as '" + path + ".damaged-1'"});
+  CHECK(store.load() ==
+        LoadedState{held("web"),
+                    {"'" + path + "': unknown key 'colour' is ignored"},
+                    "'" + path + "' is damaged: cannot use applied; set aside as '" + path + ".damaged-1'"});
   CHECK(store.load() == LoadedState{held("web"), {}, ""});
 }
 
@@ -86,7 +94,10 @@ TEST_CASE("a file that is too large is not read, and set aside") {
   REQUIRE(replace_file(path, "", 0600));
   REQUIRE(::truncate(path.c_str(), state_file_limit_bytes + 1) == 0);
   CHECK(FileStateStore(directory.path()).load() ==
-        LoadedState{{}, {}, "cannot read '" + path + "': larger than 33554432 bytes; set aside as '" + path + ".damaged-1'"});
+        LoadedState{
+            {},
+            {},
+            "cannot read '" + path + "': larger than 33554432 bytes; set aside as '" + path + ".damaged-1'"});
   CHECK(names_in(directory.path()) == Names{"state.json", "state.json.damaged-1"});
 }
 
@@ -173,7 +184,8 @@ TEST_CASE("the second agent on a state directory is told the first one's PID, un
     Result<StateLock> first = StateLock::acquire(directory.path());
     REQUIRE(first);
     CHECK(StateLock::acquire(directory.path()).error() ==
-          Error{"state directory '" + directory.path() + "' is in use by the agent with PID " + std::to_string(::getpid()),
+          Error{"state directory '" + directory.path() + "' is in use by the agent with PID " +
+                    std::to_string(::getpid()),
                 ErrorCode::busy});
   }
   CHECK(StateLock::acquire(directory.path()));
@@ -235,7 +247,8 @@ TEST_CASE("while one state is written only the newest waits") {
     REQUIRE(wait_for_event(*writer));
     CHECK(writer->durable_version() == 1);
     store.go_on.release();
-    while (writer->durable_version() < 4) REQUIRE(wait_for_event(*writer));
+    while (writer->durable_version() < 4)
+      REQUIRE(wait_for_event(*writer));
   }
   CHECK(store.saved == std::vector<DurableState>{held("a"), held("d")});
 }
@@ -274,7 +287,8 @@ TEST_CASE("a write that failed is reported, and tried again with the newest stat
     CHECK(writer->last_error() == Error{"cannot write 'state.json': no space left on device"});
     writer->submit(held("b"), 2);
     store.is_faulty = false;
-    while (writer->durable_version() < 2) REQUIRE(wait_for_event(*writer));
+    while (writer->durable_version() < 2)
+      REQUIRE(wait_for_event(*writer));
     CHECK_FALSE(writer->last_error());
   }
   CHECK(store.saved.back() == held("b"));

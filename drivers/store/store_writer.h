@@ -24,7 +24,8 @@ class StoreWriter {
   static constexpr std::chrono::milliseconds retry_delay{1000};
 
   // `store` is used by the thread only, from now until the writer is gone.
-  static Result<std::unique_ptr<StoreWriter>> start(StateStore& store, std::chrono::milliseconds retry = retry_delay);
+  static Result<std::unique_ptr<StoreWriter>> start(StateStore& store,
+                                                    std::chrono::milliseconds retry = retry_delay);
   // Tries once to write what still waits, then ends the thread.
   ~StoreWriter();
   StoreWriter(const StoreWriter&) = delete;

@@ -36,7 +36,8 @@ struct Source {
 void World::start_agent() {
   ++agents_;
   std::vector<AdoptedService> adopted = journal_.replay([this](Pid pid) { return machine_.is_alive(pid); });
-  trace_.say(now_.instant, "=== the agent starts, and finds " + std::to_string(adopted.size()) + " services ===");
+  trace_.say(now_.instant,
+             "=== the agent starts, and finds " + std::to_string(adopted.size()) + " services ===");
   Reconciler::Options options{.boot_id = "boot " + std::to_string(boots_), .seed = chance_.next()};
   agent_ = std::make_unique<Agent>(std::move(options), disk_.state, adopted);
   agent_->submitted = agent_->durable = agent_->reconciler.durable_version();
@@ -49,7 +50,8 @@ void World::start_agent() {
       if (*process && (*process)->is_alive) track(id, (*process)->pid);
     }
   }
-  for (const auto& [pid, id] : agent_->tracked) agent_->inherited.insert(pid);
+  for (const auto& [pid, id] : agent_->tracked)
+    agent_->inherited.insert(pid);
   tell_tip();
 }
 
@@ -75,8 +77,10 @@ void World::lose_power() {
 void World::exit_agent() {
   // Its store writes what it has before it ends.
   persist();
-  if (agent_->waiting_to_write) disk_.state = agent_->waiting_to_write->second;
-  else if (agent_->writing) disk_.state = agent_->writing->second;
+  if (agent_->waiting_to_write)
+    disk_.state = agent_->waiting_to_write->second;
+  else if (agent_->writing)
+    disk_.state = agent_->writing->second;
   while (!agent_->markers.empty()) {
     agent_->markers.front().first = now_.instant;
     set_markers();
@@ -110,7 +114,8 @@ void World::take_turn() {
       trace_.add(now_.instant, command);
       std::visit([this](const auto& what) { carry_out(what); }, command);
       if (!agent_) return;
-      if (faults_.slow_commands && chance_.one_in(10)) pass_time(now_.instant + chance_.span(Duration::zero(), milliseconds(900)));
+      if (faults_.slow_commands && chance_.one_in(10))
+        pass_time(now_.instant + chance_.span(Duration::zero(), milliseconds(900)));
     }
   } while (!agent_->posted.empty() && budget > 0 && checks_.failure().empty());
   persist();
@@ -136,7 +141,8 @@ void World::take_step() {
   for (const Command& command : commands) {
     if (!checks_.failure().empty()) trace_.add(now_.instant, command);
   }
-  for (Command& command : commands) agent_->commands.push_back(std::move(command));
+  for (Command& command : commands)
+    agent_->commands.push_back(std::move(command));
 }
 
 // --- telling ---
@@ -150,7 +156,9 @@ void World::tell(Event event, Duration delay) {
 // As the kernel's news may be: soon or late, and some of it told again.
 void World::tell_late(Event event) {
   Duration delay = Duration::zero();
-  if (faults_.late_events) delay = chance_.one_in(4) ? chance_.span(milliseconds(1), seconds(3)) : chance_.span(Duration::zero(), milliseconds(20));
+  if (faults_.late_events)
+    delay = chance_.one_in(4) ? chance_.span(milliseconds(1), seconds(3))
+                              : chance_.span(Duration::zero(), milliseconds(20));
   bool is_told_again = faults_.stale_events && chance_.one_in(8);
   if (is_told_again) {
     Instant again = now_.instant + delay + chance_.span(milliseconds(1), seconds(6));
@@ -223,12 +231,14 @@ void World::carry_out(const AwaitMainPid& command) {
 void World::look_for_main_pid(ServiceId service) {
   UnitPtr unit = agent_->awaiting_main.at(service);
   const Process* process = machine_.service_process(unit->name);
-  bool is_found = process != nullptr && process->role == Role::daemon && (unit->pid_file.empty() || process->is_ready);
+  bool is_found =
+      process != nullptr && process->role == Role::daemon && (unit->pid_file.empty() || process->is_ready);
   bool is_empty = machine_.is_empty(unit->name);
   if (!is_found && !is_empty && !unit->pid_file.empty()) return;
   agent_->awaiting_main.erase(service);
   if (is_found) track(service, process->pid);
-  tell(MainPidFound{.service = service, .pid = is_found ? process->pid : 0, .is_empty = !is_found && is_empty});
+  tell(MainPidFound{
+      .service = service, .pid = is_found ? process->pid : 0, .is_empty = !is_found && is_empty});
 }
 
 void World::carry_out(const CleanUp& command) {
@@ -251,7 +261,8 @@ void World::carry_out(const CheckConditions& command) {
 void World::carry_out(const Preflight& command) {
   bool fails = faults_.failing_preflights && chance_.one_in(4);
   agent_->names[command.service] = command.unit->name;
-  agent_->posted.push_back(PreflightChecked{command.service, command.unit->fingerprint, fails ? "no executable" : ""});
+  agent_->posted.push_back(
+      PreflightChecked{command.service, command.unit->fingerprint, fails ? "no executable" : ""});
 }
 
 void World::carry_out(const StartProbe& command) {
@@ -279,7 +290,8 @@ void World::carry_out(const RunRecord& record) {
 void World::carry_out(const LoadCommit& command) {
   const Commit& commit = repository_.at(command.commit);
   Duration delay = chance_.span(milliseconds(1), faults_.late_events ? seconds(3) : milliseconds(300));
-  if (faults_.unreadable_commits && chance_.one_in(4)) return tell(CommitUnreadable{command.commit, "missing object"}, delay);
+  if (faults_.unreadable_commits && chance_.one_in(4))
+    return tell(CommitUnreadable{command.commit, "missing object"}, delay);
   if (commit.is_broken) {
     return tell(CommitRejected{commit.info, {{"a.service", 3, 1, Severity::error, "bad value"}}}, delay);
   }
@@ -297,7 +309,8 @@ void World::carry_out(const LoadCommit& command) {
 
 void World::carry_out(const ExportTree& command) {
   bool fails = faults_.failing_exports && chance_.one_in(4);
-  tell(TreeExported{command.commit, fails ? "no space left on device" : ""}, chance_.span(milliseconds(1), milliseconds(300)));
+  tell(TreeExported{command.commit, fails ? "no space left on device" : ""},
+       chance_.span(milliseconds(1), milliseconds(300)));
 }
 
 void World::carry_out(const SetMarker& command) {
@@ -323,7 +336,8 @@ void World::persist() {
   }
   if (!agent_->writing && agent_->waiting_to_write) {
     agent_->writing = std::exchange(agent_->waiting_to_write, std::nullopt);
-    agent_->written_at = now_.instant + chance_.span(milliseconds(1), faults_.lagging_store ? seconds(3) : milliseconds(10));
+    agent_->written_at =
+        now_.instant + chance_.span(milliseconds(1), faults_.lagging_store ? seconds(3) : milliseconds(10));
   }
   release_answers();
 }
@@ -333,9 +347,12 @@ void World::finish_writes() {
   disk_.state = std::move(agent_->writing->second);
   agent_->durable = agent_->writing->first;
   if (trace_.keeps_words()) {
-    std::string words = "## on disk: applied " + (disk_.state.applied ? disk_.state.applied->hex().substr(32) : "nothing");
-    for (const auto& [name, hold] : disk_.state.holds) words += ", hold " + name;
-    for (const auto& [name, start] : disk_.state.operator_starts) words += ", start " + name;
+    std::string words =
+        "## on disk: applied " + (disk_.state.applied ? disk_.state.applied->hex().substr(32) : "nothing");
+    for (const auto& [name, hold] : disk_.state.holds)
+      words += ", hold " + name;
+    for (const auto& [name, start] : disk_.state.operator_starts)
+      words += ", start " + name;
     trace_.say(now_.instant, std::move(words));
   }
   agent_->writing.reset();

@@ -27,7 +27,8 @@ class Chance {
   bool percent(unsigned share) { return below(100) < share; }
   // least <= result <= most.
   Duration span(Duration least, Duration most) {
-    return least + Duration(static_cast<Duration::rep>(below(static_cast<std::uint64_t>((most - least).count()) + 1)));
+    return least + Duration(static_cast<Duration::rep>(
+                       below(static_cast<std::uint64_t>((most - least).count()) + 1)));
   }
   template <typename T>
   const T& pick(const std::vector<T>& values) {

@@ -18,11 +18,13 @@ bool contains(const std::vector<std::string>& list, const std::string& name) {
 
 bool takes_stops(const Unit& unit, const std::string& of) {
   const Dependencies& on = *unit.dependencies;
-  return contains(on.requires_, of) || contains(on.requisite, of) || contains(on.binds_to, of) || contains(on.part_of, of);
+  return contains(on.requires_, of) || contains(on.requisite, of) || contains(on.binds_to, of) ||
+         contains(on.part_of, of);
 }
 
 bool is_ordered(const Unit& later, const Unit& earlier) {
-  return contains(later.dependencies->after, earlier.name) || contains(earlier.dependencies->before, later.name);
+  return contains(later.dependencies->after, earlier.name) ||
+         contains(earlier.dependencies->before, later.name);
 }
 
 UnitPtr find_unit(const Commit& commit, const std::string& name) {
@@ -144,7 +146,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     }
     for (const auto& [each, unit] : commit.units) {
       const Dependencies& on = *unit->dependencies;
-      for (const auto* list : {&on.requires_, &on.binds_to, &on.wants}) was_pulled_.insert(list->begin(), list->end());
+      for (const auto* list : {&on.requires_, &on.binds_to, &on.wants})
+        was_pulled_.insert(list->begin(), list->end());
     }
     loaded_.push_back(&commit);
     if (loaded_.size() > remembered_commits) loaded_.pop_front();
@@ -159,7 +162,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
       if (unfit_.contains(each) || is_failed(each)) touch(each, now);
     }
   } else if (std::get_if<ShutdownRequested>(&event) != nullptr) {
-    for (const std::string& each : repository_.names()) touch(each, now);
+    for (const std::string& each : repository_.names())
+      touch(each, now);
   }
 }
 

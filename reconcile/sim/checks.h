@@ -48,17 +48,17 @@ class Checks {
     const Reconciler& reconciler;
     const DurableState& disk;
     const std::map<Marker, ObjectId>& markers;
-    ObjectId tip;            // of the branch that is followed
-    bool is_after_sync;      // nothing that failed can be left
+    ObjectId tip;        // of the branch that is followed
+    bool is_after_sync;  // nothing that failed can be left
   };
   void at_rest(const Rest& rest);
 
  private:
   // A service as the agent must see it by what it was told.
   struct Facts {
-    UnitPtr unit;             // of the last ExecStart=
+    UnitPtr unit;  // of the last ExecStart=
     Pid main = 0;
-    bool is_up = false;       // a main process, perhaps not ready
+    bool is_up = false;  // a main process, perhaps not ready
     bool is_ready = false;
     bool is_probed = false;
     bool remains = false;     // active without a process
@@ -68,7 +68,7 @@ class Checks {
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
     Instant started_at{};
-    Instant touched_at{};     // the last that may be a cause to stop or start it
+    Instant touched_at{};                   // the last that may be a cause to stop or start it
     std::optional<std::uint64_t> job_done;  // a oneshot of that fingerprint
   };
 
@@ -102,10 +102,10 @@ class Checks {
   bool knows_relations_ = false;      // this agent has got as far as to a commit
   std::map<RequestId, std::string> unanswered_;
   std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
-  std::set<std::string> was_pulled_;  // required or wanted by another one in some commit
-  std::set<std::string> unfit_;       // whose new unit a preflight refused
+  std::set<std::string> was_pulled_;        // required or wanted by another one in some commit
+  std::set<std::string> unfit_;             // whose new unit a preflight refused
   Instant last_step_at_{};
-  unsigned idle_steps_ = 0;           // in a row, at one instant
+  unsigned idle_steps_ = 0;  // in a row, at one instant
   Instant second_began_at_{};
   unsigned steps_in_second_ = 0;
 };

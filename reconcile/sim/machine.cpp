@@ -20,7 +20,8 @@ std::variant<Pid, SpawnFailed> Machine::spawn(const Spawn& spawn, Instant now) {
     // A child that failed before execve has written its line; where there was not even a child, there is none.
     int exit_code = chance_.one_in(3) ? 0 : exec_exit_code;
     if (exit_code != 0) journal_.spawned(spawn, ++last_pid_);
-    return SpawnFailed{.service = spawn.service, .spawn = spawn.spawn, .exit_code = exit_code, .message = "no"};
+    return SpawnFailed{
+        .service = spawn.service, .spawn = spawn.spawn, .exit_code = exit_code, .message = "no"};
   }
   if (!is_start) {
     Process& process = add(spawn, Role::command);
@@ -95,12 +96,10 @@ Process& Machine::add(const Spawn& spawn, Role role) {
 
 void Machine::draw_service_end(Process& process, Instant now) {
   if (!faults_.crashing_services || !chance_.one_in(3)) return;
-  static const std::vector<ExitStatus> ends = {{ExitStatus::Kind::exited, 0},
-                                               {ExitStatus::Kind::exited, 0},
-                                               {ExitStatus::Kind::exited, 1},
-                                               {ExitStatus::Kind::exited, 7},
-                                               {ExitStatus::Kind::killed, sigkill},
-                                               {ExitStatus::Kind::dumped, sigsegv}};
+  static const std::vector<ExitStatus> ends = {
+      {ExitStatus::Kind::exited, 0},       {ExitStatus::Kind::exited, 0},
+      {ExitStatus::Kind::exited, 1},       {ExitStatus::Kind::exited, 7},
+      {ExitStatus::Kind::killed, sigkill}, {ExitStatus::Kind::dumped, sigsegv}};
   process.ends_at = now + chance_.span(Duration::zero(), chance_.one_in(2) ? seconds(1) : minutes(2));
   process.status = chance_.pick(ends);
 }
@@ -140,9 +139,8 @@ std::vector<Incident> Machine::pass(Instant now) {
   std::vector<Incident> incidents;
   for (Instant at = next(); at <= now; at = next()) {
     // What a process says before it ends comes first.
-    auto speaker = std::ranges::find_if(processes_, [at](const Process& process) {
-      return !process.is_ready && process.ready_at == at;
-    });
+    auto speaker = std::ranges::find_if(
+        processes_, [at](const Process& process) { return !process.is_ready && process.ready_at == at; });
     if (speaker != processes_.end()) {
       speaker->is_ready = true;
       incidents.push_back(Readied{*speaker});

@@ -51,7 +51,8 @@ using Incident = std::variant<Ended, Readied>;
 
 class Machine {
  public:
-  Machine(Chance& chance, const Faults& faults, Journal& journal) : chance_(chance), faults_(faults), journal_(journal) {}
+  Machine(Chance& chance, const Faults& faults, Journal& journal)
+      : chance_(chance), faults_(faults), journal_(journal) {}
 
   std::variant<Pid, SpawnFailed> spawn(const Spawn& spawn, Instant now);
   void signal(const Kill& kill, Instant now);

@@ -78,11 +78,13 @@ bool is_found_wrong(std::uint64_t seed, bool is_verbose) {
   if (verdict.failure.empty() && !is_verbose) return false;
   // Only who failed is played again with words: they cost time.
   if (!is_verbose) verdict = simulate(seed, true);
-  for (const std::string& words : verdict.words) std::printf("  %s\n", words.c_str());
+  for (const std::string& words : verdict.words)
+    std::printf("  %s\n", words.c_str());
   std::fflush(stdout);
   std::printf("seed %llu: %s (%llu steps, trace %016llx)\n", static_cast<unsigned long long>(seed),
               verdict.failure.empty() ? "nothing wrong" : verdict.failure.c_str(),
-              static_cast<unsigned long long>(verdict.steps), static_cast<unsigned long long>(verdict.trace_hash));
+              static_cast<unsigned long long>(verdict.steps),
+              static_cast<unsigned long long>(verdict.trace_hash));
   return !verdict.failure.empty();
 }
 
@@ -91,7 +93,8 @@ bool is_found_wrong(std::uint64_t seed, bool is_verbose) {
 int main(int count, char** words) {
   std::optional<Arguments> arguments = parse(count, words);
   if (!arguments) {
-    std::fprintf(stderr, "usage: gitproc_sim [--seeds N] [--first SEED] [--seed S] [--kept FILE] [--verbose]\n");
+    std::fprintf(stderr,
+                 "usage: gitproc_sim [--seeds N] [--first SEED] [--seed S] [--kept FILE] [--verbose]\n");
     return 2;
   }
   std::vector<std::uint64_t> seeds;
@@ -99,10 +102,13 @@ int main(int count, char** words) {
   if (arguments->only) {
     seeds = {*arguments->only};
   } else {
-    for (std::uint64_t i = 0; i < arguments->seeds; ++i) seeds.push_back(arguments->first + i);
+    for (std::uint64_t i = 0; i < arguments->seeds; ++i)
+      seeds.push_back(arguments->first + i);
   }
   std::uint64_t failed = 0;
-  for (std::uint64_t seed : seeds) failed += is_found_wrong(seed, arguments->is_verbose) ? 1 : 0;
-  std::printf("%zu seeds, %llu found something wrong\n", seeds.size(), static_cast<unsigned long long>(failed));
+  for (std::uint64_t seed : seeds)
+    failed += is_found_wrong(seed, arguments->is_verbose) ? 1 : 0;
+  std::printf("%zu seeds, %llu found something wrong\n", seeds.size(),
+              static_cast<unsigned long long>(failed));
   return failed == 0 ? 0 : 1;
 }

@@ -27,12 +27,17 @@ void World::ask(Event request, RequestId id) {
 }
 
 void World::act_as_operator() {
-  operator_acts_at_ = now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(30));
+  operator_acts_at_ =
+      now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(30));
   if (!agent_) return;
   RequestId id{++requests_};
   switch (chance_.below(20)) {
     case 0:
-    case 1: return ask(SyncRequested{.request = id, .waits = chance_.one_in(2), .retries = chance_.one_in(3), .by = "operator"}, id);
+    case 1:
+      return ask(
+          SyncRequested{
+              .request = id, .waits = chance_.one_in(2), .retries = chance_.one_in(3), .by = "operator"},
+          id);
     case 2:
     case 3: return ask(rollback_request(id), id);
     case 4: return switch_branch();
@@ -45,7 +50,8 @@ void World::act_as_operator() {
 }
 
 Event World::service_request(RequestId id) {
-  static const std::vector<ServiceVerb> verbs = {ServiceVerb::start, ServiceVerb::start, ServiceVerb::stop, ServiceVerb::stop,
+  static const std::vector<ServiceVerb> verbs = {ServiceVerb::start,   ServiceVerb::start,
+                                                 ServiceVerb::stop,    ServiceVerb::stop,
                                                  ServiceVerb::restart, ServiceVerb::reload};
   std::string name = chance_.one_in(20) ? "nobody" : chance_.pick(repository_.names());
   return ServiceRequested{id, chance_.pick(verbs), name, "operator"};

@@ -8,13 +8,12 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-ExecCommand command(std::string path) {
-  return ExecCommand{.path = path, .arguments = {path}};
-}
+ExecCommand command(std::string path) { return ExecCommand{.path = path, .arguments = {path}}; }
 
 ObjectId object_id(std::uint64_t number) {
   ObjectId id;
-  for (std::size_t i = 0; i < 8; ++i) id.bytes[19 - i] = static_cast<std::uint8_t>(number >> (8 * i));
+  for (std::size_t i = 0; i < 8; ++i)
+    id.bytes[19 - i] = static_cast<std::uint8_t>(number >> (8 * i));
   return id;
 }
 
@@ -22,8 +21,10 @@ ObjectId object_id(std::uint64_t number) {
 
 Repository::Repository(Chance& chance) : chance_(chance) {
   std::size_t count = 3 + chance_.below(10);
-  for (std::size_t i = 0; i < count; ++i) names_.push_back(std::string(1, static_cast<char>('a' + i)));
-  for (std::size_t i = count; i > 1; --i) std::swap(names_[i - 1], names_[chance_.below(i)]);
+  for (std::size_t i = 0; i < count; ++i)
+    names_.push_back(std::string(1, static_cast<char>('a' + i)));
+  for (std::size_t i = count; i > 1; --i)
+    std::swap(names_[i - 1], names_[chance_.below(i)]);
   const ObjectId& first = grow(nullptr, false);
   tips_[main_branch] = first;
   tips_[other_branch] = first;
@@ -80,9 +81,9 @@ UnitPtr Repository::new_unit(const std::string& name) {
 }
 
 void Repository::draw_behaviour(Unit& unit) {
-  static const std::vector<ServiceType> types = {ServiceType::simple,  ServiceType::simple, ServiceType::exec,
-                                                 ServiceType::notify,  ServiceType::forking, ServiceType::oneshot,
-                                                 ServiceType::oneshot};
+  static const std::vector<ServiceType> types = {
+      ServiceType::simple,  ServiceType::simple,  ServiceType::exec,   ServiceType::notify,
+      ServiceType::forking, ServiceType::oneshot, ServiceType::oneshot};
   static const std::vector<RestartMode> modes = {RestartMode::no,          RestartMode::always,
                                                  RestartMode::on_failure,  RestartMode::on_success,
                                                  RestartMode::on_abnormal, RestartMode::always};
@@ -112,8 +113,8 @@ void Repository::draw_behaviour(Unit& unit) {
   Timeouts& timeouts = unit.timeouts.edit();
   if (!is_oneshot || chance_.one_in(2)) timeouts.start = seconds(5);
   timeouts.stop = seconds(3);
-  static const std::vector<KillMode> kill_modes = {KillMode::control_group, KillMode::control_group, KillMode::mixed,
-                                                   KillMode::process};
+  static const std::vector<KillMode> kill_modes = {KillMode::control_group, KillMode::control_group,
+                                                   KillMode::mixed, KillMode::process};
   // A daemon that is not known yet would be spared.
   if (unit.type != ServiceType::forking) unit.kill.edit().mode = chance_.pick(kill_modes);
   if (!is_oneshot && chance_.one_in(6)) {
@@ -155,7 +156,8 @@ void Repository::draw_relations(Unit& unit) {
   // Who needs others, and they others, could come to need what it conflicts with: then there is no right end.
   bool needs_nobody = relations.requires_.empty() && relations.binds_to.empty() && relations.wants.empty() &&
                       relations.part_of.empty() && relations.requisite.empty();
-  if (rank > 0 && needs_nobody && chance_.one_in(10)) relations.conflicts.push_back(names_[chance_.below(rank)]);
+  if (rank > 0 && needs_nobody && chance_.one_in(10))
+    relations.conflicts.push_back(names_[chance_.below(rank)]);
   for (auto* list : {&relations.requires_, &relations.binds_to, &relations.wants, &relations.part_of,
                      &relations.requisite, &relations.after}) {
     std::ranges::sort(*list);
@@ -177,7 +179,8 @@ UnitPtr Repository::changed(const Unit& before) {
     case 7: draw_relations(unit); break;
     case 8: {
       std::vector<WatchedPath>& watched = unit.watched.edit();
-      if (watched.empty()) watched.push_back({.path = "file", .content = std::nullopt, .restarts = chance_.one_in(2)});
+      if (watched.empty())
+        watched.push_back({.path = "file", .content = std::nullopt, .restarts = chance_.one_in(2)});
       watched.front().content = object_id(versions_);
       break;
     }
@@ -199,12 +202,14 @@ void Repository::drop_dangling(UnitMap& units) {
   for (auto& [name, unit] : units) {
     auto is_missing = [&units](const std::string& other) { return !units.contains(other); };
     const Dependencies& on = *unit->dependencies;
-    bool is_any_missing = std::ranges::any_of(on.requires_, is_missing) || std::ranges::any_of(on.binds_to, is_missing) ||
+    bool is_any_missing = std::ranges::any_of(on.requires_, is_missing) ||
+                          std::ranges::any_of(on.binds_to, is_missing) ||
                           std::ranges::any_of(on.requisite, is_missing);
     if (!is_any_missing) continue;
     Unit repaired = *unit;
     Dependencies& relations = repaired.dependencies.edit();
-    for (auto* list : {&relations.requires_, &relations.binds_to, &relations.requisite}) std::erase_if(*list, is_missing);
+    for (auto* list : {&relations.requires_, &relations.binds_to, &relations.requisite})
+      std::erase_if(*list, is_missing);
     repaired.fingerprint = 0;  // to be sealed
     unit = std::make_shared<const Unit>(std::move(repaired));
   }

@@ -42,7 +42,8 @@ class Repository {
   static void drop_dangling(UnitMap& units);
 
   Chance& chance_;
-  std::vector<std::string> names_;  // of all services; each depends on earlier ones only, so there are no cycles
+  std::vector<std::string>
+      names_;  // of all services; each depends on earlier ones only, so there are no cycles
   std::map<ObjectId, Commit> commits_;
   std::vector<ObjectId> ids_;
   std::map<std::string, ObjectId> tips_;

@@ -17,7 +17,8 @@ void Checks::at_rest(const Rest& rest) {
   if (rest.reconciler.durable() != disk) fail("at rest, but what is on disk is not what is known");
   if (!unanswered_.empty()) fail("never answered: " + unanswered_.begin()->second);
   for (const HistoryEntry& entry : disk.history) {
-    if (entry.outcome == Outcome::progressing) fail("the history says for ever that " + entry.subject + " is progressing");
+    if (entry.outcome == Outcome::progressing)
+      fail("the history says for ever that " + entry.subject + " is progressing");
   }
 
   const ObjectId target = disk.pin ? disk.pin->commit : rest.tip;
@@ -105,11 +106,12 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     if (!runs) continue;
     // A relation that came while it ran stops nobody, as with systemd.
     const Facts* service = find(name);
-    bool was_so = service && service->unit && *service->unit->dependencies == *unit->dependencies &&
-                  std::ranges::all_of(loaded_, [&](const Commit* commit) {
-                    auto known = commit->units.find(name);
-                    return known != commit->units.end() && *known->second->dependencies == *unit->dependencies;
-                  });
+    bool was_so =
+        service && service->unit && *service->unit->dependencies == *unit->dependencies &&
+        std::ranges::all_of(loaded_, [&](const Commit* commit) {
+          auto known = commit->units.find(name);
+          return known != commit->units.end() && *known->second->dependencies == *unit->dependencies;
+        });
     const Dependencies& on = *unit->dependencies;
     for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to, &on.part_of}) {
       for (const std::string& other : *list) {
@@ -118,7 +120,8 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
       }
     }
     for (const std::string& other : on.conflicts) {
-      if (was_so && units.contains(other) && is_running(other)) fail(name + " and " + other + " conflict, but both run");
+      if (was_so && units.contains(other) && is_running(other))
+        fail(name + " and " + other + " conflict, but both run");
     }
     bool is_old = record && record->fingerprint != unit->fingerprint;
     if (rest.is_after_sync && is_old) fail(name + " was not tried again by sync");
@@ -141,7 +144,8 @@ void Checks::check_words(const Rest& rest, bool is_rejected) {
     // Who is not wanted for itself may be for another.
     is_anything_bad = !which.empty() || std::ranges::any_of(units, [&](const auto& entry) {
       bool is_missing = !is_running(entry.first) && !is_latched_well(entry.first);
-      return is_failed(entry.first) || unfit_.contains(entry.first) || (is_missing && was_pulled_.contains(entry.first));
+      return is_failed(entry.first) || unfit_.contains(entry.first) ||
+             (is_missing && was_pulled_.contains(entry.first));
     });
   }
   switch (node.sync) {

@@ -28,7 +28,8 @@ TEST_CASE("the same seed gives the same world, to the last event") {
 }
 
 TEST_CASE("some hundred worlds: with faults nothing forbidden happens, and without they come to rest") {
-  for (std::uint64_t seed = 1; seed <= 800; ++seed) check_seed(seed);
+  for (std::uint64_t seed = 1; seed <= 800; ++seed)
+    check_seed(seed);
 }
 
 TEST_CASE("worlds that once found something do so no more") {

@@ -22,22 +22,28 @@ struct EventWords {
     return text;
   }
   std::string operator()(const CommitRejected& event) const { return "rejected " + event.commit.subject; }
-  std::string operator()(const CommitUnreadable& event) const { return "unreadable " + event.commit.hex().substr(32); }
+  std::string operator()(const CommitUnreadable& event) const {
+    return "unreadable " + event.commit.hex().substr(32);
+  }
   std::string operator()(const TreeExported& event) const {
     return "exported " + event.commit.hex().substr(32) + " " + event.error;
   }
   std::string operator()(const Spawned& event) const {
-    return "spawned " + id_text(event.service) + " pid " + std::to_string(event.pid) + " " + id_text(event.spawn);
+    return "spawned " + id_text(event.service) + " pid " + std::to_string(event.pid) + " " +
+           id_text(event.spawn);
   }
   std::string operator()(const SpawnFailed& event) const {
-    return "spawn failed " + id_text(event.service) + " " + std::to_string(event.exit_code) + " " + id_text(event.spawn);
+    return "spawn failed " + id_text(event.service) + " " + std::to_string(event.exit_code) + " " +
+           id_text(event.spawn);
   }
   std::string operator()(const ProcessExited& event) const {
-    return "exited " + id_text(event.service) + " pid " + std::to_string(event.pid) + " " + to_string(event.status);
+    return "exited " + id_text(event.service) + " pid " + std::to_string(event.pid) + " " +
+           to_string(event.status);
   }
   std::string operator()(const Emptied& event) const { return "emptied " + id_text(event.service); }
   std::string operator()(const MainPidFound& event) const {
-    return "main pid of " + id_text(event.service) + " is " + std::to_string(event.pid) + (event.is_empty ? " empty" : "");
+    return "main pid of " + id_text(event.service) + " is " + std::to_string(event.pid) +
+           (event.is_empty ? " empty" : "");
   }
   std::string operator()(const Notified& event) const {
     return "ready " + id_text(event.service) + " pid " + std::to_string(event.sender);
@@ -56,7 +62,8 @@ struct EventWords {
     return id_text(event.request) + ": " + verbs[static_cast<std::size_t>(event.verb)] + " " + event.service;
   }
   std::string operator()(const SyncRequested& event) const {
-    return id_text(event.request) + ": sync" + (event.waits ? "" : " --no-wait") + (event.retries ? " --retry" : "");
+    return id_text(event.request) + ": sync" + (event.waits ? "" : " --no-wait") +
+           (event.retries ? " --retry" : "");
   }
   std::string operator()(const RollbackRequested& event) const {
     return id_text(event.request) + ": rollback " + (event.commit ? event.commit->hex().substr(32) : "");
@@ -69,40 +76,53 @@ struct EventWords {
 };
 
 struct CommandWords {
-  std::string operator()(const LoadCommit& command) const { return "load " + command.commit.hex().substr(32); }
-  std::string operator()(const ExportTree& command) const { return "export " + command.commit.hex().substr(32); }
+  std::string operator()(const LoadCommit& command) const {
+    return "load " + command.commit.hex().substr(32);
+  }
+  std::string operator()(const ExportTree& command) const {
+    return "export " + command.commit.hex().substr(32);
+  }
   std::string operator()(const SetMarker& command) const {
     static constexpr const char* markers[] = {"applied", "healthy", "pinned"};
     return std::string("mark ") + markers[static_cast<std::size_t>(command.marker)] + " " +
            (command.commit ? command.commit->hex().substr(32) : "none");
   }
   std::string operator()(const Spawn& command) const {
-    return "spawn " + id_text(command.service) + "=" + command.unit->name + " " + std::string(to_string(command.phase)) +
-           " " + std::to_string(command.command_index) + " " + id_text(command.spawn) + " invocation " +
-           command.invocation.hex().substr(0, 6);
+    return "spawn " + id_text(command.service) + "=" + command.unit->name + " " +
+           std::string(to_string(command.phase)) + " " + std::to_string(command.command_index) + " " +
+           id_text(command.spawn) + " invocation " + command.invocation.hex().substr(0, 6);
   }
   std::string operator()(const Kill& command) const {
-    return "kill " + id_text(command.service) + "=" + command.unit->name + " " + signal_name(command.signal) + " main " +
-           std::to_string(command.main_pid) + " control " + std::to_string(command.control_pid) +
+    return "kill " + id_text(command.service) + "=" + command.unit->name + " " + signal_name(command.signal) +
+           " main " + std::to_string(command.main_pid) + " control " + std::to_string(command.control_pid) +
            (command.whole_group ? " group" : "") + (command.awaits_empty ? " awaits empty" : "");
   }
-  std::string operator()(const AwaitMainPid& command) const { return "await main pid of " + command.unit->name; }
+  std::string operator()(const AwaitMainPid& command) const {
+    return "await main pid of " + command.unit->name;
+  }
   std::string operator()(const CleanUp& command) const {
     return "clean up " + command.unit->name + (command.is_removed ? " removed" : "");
   }
-  std::string operator()(const CheckConditions& command) const { return "check conditions of " + command.unit->name; }
+  std::string operator()(const CheckConditions& command) const {
+    return "check conditions of " + command.unit->name;
+  }
   std::string operator()(const Preflight& command) const { return "preflight " + command.unit->name; }
   std::string operator()(const StartProbe& command) const { return "probe " + command.unit->name; }
-  std::string operator()(const CancelProbe& command) const { return "cancel probe of " + id_text(command.service); }
+  std::string operator()(const CancelProbe& command) const {
+    return "cancel probe of " + id_text(command.service);
+  }
   std::string operator()(const RunRecord& command) const {
-    static constexpr const char* kinds[] = {"started", "main pid", "stopping", "stamped", "ended", "forgotten"};
+    static constexpr const char* kinds[] = {"started", "main pid", "stopping",
+                                            "stamped", "ended",    "forgotten"};
     static constexpr const char* latches[] = {"completed", "stopped", "failed"};
-    std::string text = std::string("record ") + command.name + " " + kinds[static_cast<std::size_t>(command.kind)];
+    std::string text =
+        std::string("record ") + command.name + " " + kinds[static_cast<std::size_t>(command.kind)];
     if (command.latch) text += std::string(" ") + latches[static_cast<std::size_t>(command.latch->kind)];
     return text;
   }
   std::string operator()(const Answer& command) const {
-    return "answer " + id_text(command.request) + ": " + (command.error ? "ERROR " + command.error->message : command.message);
+    return "answer " + id_text(command.request) + ": " +
+           (command.error ? "ERROR " + command.error->message : command.message);
   }
   std::string operator()(const Announce& command) const {
     std::string text = "announce " + command.service + " " + command.kind + " " + command.from;
@@ -129,7 +149,8 @@ void Trace::add(Instant at, std::uint64_t what) {
 
 void Trace::add(Instant at, std::string_view mark, const std::string& words) {
   add(at, words.size());
-  for (char c : words) mix(static_cast<unsigned char>(c));
+  for (char c : words)
+    mix(static_cast<unsigned char>(c));
   if (keeps_words_) say(at, std::string(mark) + words);
 }
 

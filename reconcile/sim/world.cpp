@@ -116,7 +116,8 @@ void World::pass_time(Instant until) {
 void World::happen(const Ended& ended) {
   const Process& process = ended.process;
   trace_.add(now_.instant, static_cast<std::uint64_t>(process.pid));
-  trace_.say(now_.instant, "** pid " + std::to_string(process.pid) + " of " + process.service + " " + to_string(process.status));
+  trace_.say(now_.instant, "** pid " + std::to_string(process.pid) + " of " + process.service + " " +
+                               to_string(process.status));
   if (!agent_) return;
   auto tracked = agent_->tracked.find(process.pid);
   if (tracked != agent_->tracked.end()) {

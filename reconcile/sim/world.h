@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "reconcile/reconciler.h"
-#include "reconcile/sim/checks.h"
 #include "reconcile/sim/chance.h"
+#include "reconcile/sim/checks.h"
 #include "reconcile/sim/faults.h"
 #include "reconcile/sim/journal.h"
 #include "reconcile/sim/machine.h"
@@ -154,9 +154,9 @@ class World {
   Instant agent_starts_at_ = never;
   Instant operator_acts_at_ = never;
   Instant author_acts_at_ = never;
-  Instant crash_at_ = never;         // of the agent, while it waits
+  Instant crash_at_ = never;  // of the agent, while it waits
   Instant power_loss_at_ = never;
-  bool is_over_ = false;             // an agent that ends is not started again
+  bool is_over_ = false;  // an agent that ends is not started again
 };
 
 }  // namespace gitproc::sim
