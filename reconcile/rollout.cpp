@@ -99,15 +99,16 @@ void Reconciler::State::pursue_target() {
 // the commit that cannot be read may know it.
 void Reconciler::State::go_on_for_now() {
   if (!std::exchange(is_settling_in, false)) return;
+  is_provisional = true;
   resume_adopted();
   touch_all();
 }
 
 // No other commit than the present one is wanted, or can be.
 void Reconciler::State::end_settling_in() {
-  bool is_all_known = !is_settling_in && adopted.empty();
-  if (is_all_known || !current) return;
-  is_settling_in = false;
+  bool is_open = is_settling_in || is_provisional;
+  if (!is_open) return;
+  is_settling_in = is_provisional = false;
   supersede_unfinished();
   forget_removed();
   adopt_all();
@@ -222,6 +223,7 @@ void Reconciler::State::begin_rollout() {
   }
   for (const auto& [name, unit] : std::exchange(staged, {}))
     apply_change(table.intern(name));
+  is_provisional = false;
   if (!is_settling_in) {
     forget_removed();
     replace_unknown_units();

@@ -28,7 +28,12 @@ void Reconciler::State::touch_neighbours(Service& service) {
 
 void Reconciler::State::evaluate(Service& service) {
   if (service.stop_mark && service.life.is_down() && service.life.phase() != Phase::backoff) {
-    service.stop_mark.reset();
+    bool is_for_restart = std::exchange(service.stop_mark, std::nullopt)->cause == StopCause::restart;
+    if (is_for_restart) {
+      // It may have ended by itself before its turn came: there is nothing to judge.
+      set_latch(service, std::nullopt);
+      service.life.reset_failed();
+    }
     after_change(service);
     touch_neighbours(service);
   }
@@ -101,6 +106,13 @@ void Reconciler::State::evaluate_down(Service& service) {
     after_change(service);
   }
   if (!service.desired) return retire(service);
+  const UnitPtr& former = service.life.unit();
+  bool is_outdated = service.latch && former && former->fingerprint != service.desired->fingerprint;
+  if (is_outdated) {
+    // How another unit ended says nothing about this one.
+    set_latch(service, std::nullopt);
+    service.life.reset_failed();
+  }
   if (!wants_running(service)) {
     if (service.life.phase() == Phase::backoff) {
       act(service, [](Lifecycle& life, LifecycleContext& context) {
@@ -258,9 +270,13 @@ bool Reconciler::State::clear_conflicts(Service& service) {
       if (edge.relations.has(Relation::conflicts)) rivals.push_back(table.at(edge.other));
     }
   }
+  // Who is to be started again soon counts as running, unless it waits for others itself.
+  auto is_out = [](const Service& rival) {
+    return rival.life.is_down() && (rival.life.phase() != Phase::backoff || rival.wait == Wait::dependency);
+  };
   // Nobody is displaced as long as one of them cannot be.
   for (const Service* other : rivals) {
-    bool is_down = other->life.is_down() && other->life.phase() != Phase::backoff;
+    bool is_down = is_out(*other);
     bool is_weaker = claim_of(service) < claim_of(*other);
     bool is_futile = is_down && is_weaker && is_pending(*other);  // it would have to go again at once
     bool is_ending = other->stop_mark || other->life.is_stopping();
@@ -272,7 +288,7 @@ bool Reconciler::State::clear_conflicts(Service& service) {
   }
   const Service* awaited = nullptr;
   for (Service* other : rivals) {
-    if (other->life.is_down() && other->life.phase() != Phase::backoff) continue;
+    if (is_out(*other)) continue;
     awaited = other;
     if (other->stop_mark || other->life.is_stopping()) continue;
     if (durable.operator_starts.contains(other->name)) change_durable().operator_starts.erase(other->name);

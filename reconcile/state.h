@@ -201,6 +201,7 @@ struct Reconciler::State {
   std::string cause = "start";
   bool is_applying = false;
   bool is_settling_in = false;  // nothing new is started until the wanted commit is loaded
+  bool is_provisional = false;  // what runs is known as far as commits could be read
   Outcome outcome = Outcome::progressing;
   Instant applying_since{};
   std::array<std::set<ServiceId>, 3> unsettled;  // by Wave

@@ -72,7 +72,7 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant n
     service.is_up = service.is_ready = is_alive;
     service.is_adopted = service.is_unknown = true;
     service.is_probed = true;
-    service.remains = !is_alive && record.was_started && service.unit && service.unit->remains_after_exit;
+    service.remains = !is_alive && record.was_started;
     if (!is_alive) touch(record.name, now);
   }
 }
@@ -196,7 +196,7 @@ void Checks::note(const RunRecord& record, Instant now) {
   Facts& service = facts(record.name);
   switch (record.kind) {
     case RunRecord::Kind::started:
-      if (!service.is_up) service.remains = service.unit && service.unit->remains_after_exit;
+      if (!service.is_up) service.remains = true;  // or its end follows
       return;
     case RunRecord::Kind::main_pid:
       service.main = record.main_pid;
