@@ -739,3 +739,41 @@ TEST_CASE("what a started agent has not got to know yet is not answered for") {
   world.commits[id_of(1)] = {{"db", db}};
   CHECK(world.request(ServiceVerb::stop, "db") == "'db' is not known yet: the agent has just started");
 }
+
+TEST_CASE("an event that comes with the end of a backoff does not hide it") {
+  World world;
+  world.commit(1, {make_unit("db", restarts_always())});
+  world.exits("db", {ExitStatus::Kind::exited, 1});
+  world.take_log();
+  world.now.instant += 1s;
+  world.happens(ProcessExited{*world.reconciler->find("db"), 7, {ExitStatus::Kind::exited, 0}, false});
+  CHECK(world.take_log() == Log{"start db"});
+}
+
+TEST_CASE("what only an unreadable commit knows is left alone until it can be read") {
+  UnitPtr web = make_unit("web", version("2")), extra = make_unit("extra");
+  World world(applied(1), {left_running(web, 50), left_running(extra, 51)});
+  world.alive = {{"web", 50}, {"extra", 51}};
+  world.commits[id_of(1)] = {{"web", make_unit("web")}, {"db", make_unit("db")}};
+  world.commits[id_of(2)] = {{"web", web}, {"db", make_unit("db")}, {"extra", extra}};
+  world.unreadable.insert(id_of(2));
+  world.happens(TipObserved{"main", id_of(2), ""});
+  CHECK(world.take_log() == Log{"start db"});
+  world.unreadable.clear();
+  world.wait(31s);
+  CHECK(world.take_log() == Log{});
+  CHECK(world.reconciler->service("web")->pid == 50);
+  CHECK(world.reconciler->service("extra")->pid == 51);
+  CHECK(world.sync_state() == "synced");
+}
+
+TEST_CASE("how the old unit ended says nothing about the new one") {
+  auto job = [](auto... changes) { return make_unit("job", of_type(ServiceType::oneshot), changes...); };
+  World world;
+  world.commit(1, {job()});
+  world.missing.insert("job");
+  world.commit(2, {job(version("2"))});  // cannot be restarted now
+  world.take_log();
+  world.exits("job", {ExitStatus::Kind::exited, 0});
+  CHECK(world.take_log() == Log{"start job 2"});
+}

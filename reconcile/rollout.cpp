@@ -325,8 +325,10 @@ void Reconciler::State::resume_adopted() {
     std::string held;
     if (durable.holds.contains(service->name)) held = service->name;
     for (const Edge& edge : service->out) {
-      const std::string& other = table.at(edge.other)->name;
-      if (edge.relations.takes_stops() && durable.holds.contains(other)) held = other;
+      Service& other = *table.at(edge.other);
+      if (!edge.relations.takes_stops()) continue;
+      if (durable.holds.contains(other.name)) held = other.name;
+      if (other.stop_mark) mark_dependents(other, StopMark(*other.stop_mark));
     }
     if (!held.empty()) mark_stop(*service, {StopCause::operator_request, held + " is held"});
   }

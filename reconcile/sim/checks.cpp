@@ -8,7 +8,7 @@ namespace {
 
 // A cause may lie so far back: what it led to takes its time.
 constexpr Duration cause_memory = std::chrono::minutes(2);
-constexpr std::size_t remembered_commits = 3;
+constexpr std::size_t remembered_commits = 8;
 constexpr unsigned max_idle_steps = 3;
 constexpr unsigned max_steps_per_second = 3000;
 
@@ -118,7 +118,9 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     service.main = 0;
   } else if (std::get_if<Emptied>(&event) != nullptr) {
     Facts& service = facts(name);
-    if (service.main == 0) service.is_up = false;
+    if (service.main != 0) return;
+    service.remains = service.is_up && service.unit && service.unit->remains_after_exit;
+    service.is_up = false;
   } else if (const auto* found = std::get_if<MainPidFound>(&event)) {
     Facts& service = facts(name);
     service.main = found->pid;
