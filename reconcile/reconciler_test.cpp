@@ -580,6 +580,7 @@ TEST_CASE("what was applied is tried again when it could not be read and the tip
   world.commits[id_of(1)] = {{"web", make_unit("web")}};
   world.unreadable.insert(id_of(1));
   world.broken_commit(2);
+  world.wait(100s);
   CHECK(world.take_log() == Log{});
   world.unreadable.clear();
   world.wait(31s);

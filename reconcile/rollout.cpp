@@ -117,6 +117,13 @@ void Reconciler::State::end_settling_in() {
   touch_all();
 }
 
+// There is no other commit to run, so the node has to stay on what it ran before: that is tried again.
+void Reconciler::State::retry_boot() {
+  is_boot_unread = false;
+  is_booting = true;
+  retry_at = after(now.instant, reload_delay);
+}
+
 void Reconciler::State::take(const CommitLoaded& event) {
   loading.reset();
   read_error.clear();
@@ -142,11 +149,7 @@ void Reconciler::State::take(const CommitRejected& event) {
     return;
   }
   end_settling_in();
-  if (!current && std::exchange(is_boot_unread, false)) {
-    // The node has to stay on what it ran before: that is tried again.
-    is_booting = true;
-    retry_at = after(now.instant, reload_delay);
-  }
+  if (!current && is_boot_unread) retry_boot();
   rejected = event.commit;
   rejection = event.errors;
   std::string first = event.errors.empty() ? "" : to_string(event.errors.front());
@@ -168,6 +171,7 @@ void Reconciler::State::take(const CommitUnreadable& event) {
   if (is_booting) {
     is_booting = false;
     is_boot_unread = true;
+    if (rejected && target() == rejected->id) retry_boot();
     return;
   }
   go_on_for_now();

@@ -115,6 +115,7 @@ struct Reconciler::State {
   void apply_change(Service& service);
   void apply_difference(Service& service);
   void check_rollout();
+  void retry_boot();
   void go_on_for_now();
   void end_settling_in();
   void set_outcome(Outcome reached, std::string message);

@@ -185,7 +185,9 @@ void Checks::decided(const Commands& commands, Instant now) {
       check_start(*check->unit);
     } else if (const auto* kill = std::get_if<Kill>(&command)) {
       bool is_end = kill->signal != 0 && (kill->whole_group || kill->main_pid != 0);
-      if (is_end) facts(kill->unit->name).is_ending = true;
+      if (!is_end) continue;
+      facts(kill->unit->name).is_ending = true;
+      touch(kill->unit->name, now);
     } else if (const auto* news = std::get_if<Announce>(&command)) {
       if (!news->service.empty()) facts(news->service).is_unknown = false;
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
