@@ -9,6 +9,7 @@
 
 #include "agent/protocol/version.h"
 #include "cli/commands.h"
+#include "drivers/base/lazy_library.h"
 
 namespace gitproc {
 namespace {
@@ -18,6 +19,7 @@ std::string dotted(int major, int minor, int patch) {
 }
 
 std::string git_library_version() {
+  if (!libgit2.load()) return "missing";
   int major = 0, minor = 0, patch = 0;
   git_libgit2_version(&major, &minor, &patch);
   return dotted(major, minor, patch);
@@ -25,6 +27,7 @@ std::string git_library_version() {
 
 // How this build can reach a remote; local paths and git:// always work.
 std::vector<std::string> features() {
+  if (!libgit2.load()) return {};
   std::vector<std::string> names;
   int built_in = git_libgit2_features();
   if ((built_in & GIT_FEATURE_HTTPS) != 0) names.emplace_back("https");

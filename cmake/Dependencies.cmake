@@ -6,7 +6,11 @@ find_package(spdlog REQUIRED)
 find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(CURL REQUIRED)
-pkg_check_modules(libgit2 REQUIRED IMPORTED_TARGET libgit2>=1.5)
+pkg_check_modules(LIBGIT2 REQUIRED libgit2>=1.5)
+find_library(LIBGIT2_FILE git2 HINTS ${LIBGIT2_LIBRARY_DIRS} REQUIRED)
+find_library(CURL_FILE curl REQUIRED)
+gitproc_lazy_library(libgit2 ${LIBGIT2_FILE} "${LIBGIT2_INCLUDE_DIRS}")
+gitproc_lazy_library(libcurl ${CURL_FILE} "${CURL_INCLUDE_DIRS}")
 
 # Standalone Asio is headers only and ships no CMake package.
 find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)

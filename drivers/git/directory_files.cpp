@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
 #include "drivers/git/folder_listing.h"
 #include "reconcile/base/strings.h"
@@ -43,6 +44,7 @@ std::string below(const std::string& folder, const std::string& name) {
 }  // namespace
 
 Result<DirectoryFiles> DirectoryFiles::open(const std::string& path) {
+  if (Result<void> loaded = libgit2.load(); !loaded) return std::unexpected(loaded.error());
   auto top = open_file(path, O_RDONLY | O_DIRECTORY);
   if (!top) return std::unexpected(top.error());
   return DirectoryFiles(std::move(*top), path);

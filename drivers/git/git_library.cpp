@@ -2,6 +2,9 @@
 
 #include <git2.h>
 
+#include <cstdlib>
+
+#include "drivers/base/lazy_library.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -10,6 +13,13 @@ namespace {
 // The tree of a repository's top is the one object that every load reads twice, as the new tree and as the
 // old one the next time; libgit2 keeps trees of up to 4 KiB, a hundred entries, unless told otherwise.
 constexpr size_t cached_tree_bytes = 256u << 10;
+
+// nullptr: where git looks; "": nowhere.
+void search_configuration_in(const char* path) {
+  for (git_config_level_t level :
+       {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL})
+    git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, static_cast<int>(level), path);
+}
 
 // None of these can fail but for want of memory, and the defaults would do then.
 void set_options() {
@@ -22,6 +32,7 @@ void set_options() {
   // A marker that a power loss left empty would make the owner's own `git gc` fail.
   git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
   git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+  search_configuration_in("");
   // Changes only where a linked worktree's own configuration is; nothing that is read here depends on it.
   // libgit2 compares with the key as its configuration parser writes it, in lower case.
   const char* extensions[] = {"worktreeconfig"};
@@ -44,8 +55,14 @@ ErrorCode code_of(int status) {
 }  // namespace
 
 GitLibrary::GitLibrary() {
+  // Whoever can report it has loaded it before.
+  if (!libgit2.load()) std::abort();
   if (git_libgit2_init() == 1) set_options();
 }
+
+UserConfiguration::UserConfiguration() { search_configuration_in(nullptr); }
+
+UserConfiguration::~UserConfiguration() { search_configuration_in(""); }
 
 GitLibrary::GitLibrary(const GitLibrary&) : GitLibrary() {}
 

@@ -1,6 +1,6 @@
 // libgit2 as this program uses it: initialised while any GitLibrary lives, with its caches bounded and its
 // own owner check replaced by the one of repository_access.h. libgit2 counts the initialisations itself, so
-// any number of these may exist, in any thread.
+// any number of these may exist, in any thread. libgit2.load() (drivers/base/lazy_library.h) must have succeeded.
 #pragma once
 
 #include <string>
@@ -16,6 +16,16 @@ inline constexpr long object_cache_bytes = 4l << 20;
 inline constexpr unsigned long pack_window_bytes = 8ul << 20;
 inline constexpr unsigned long pack_mapped_limit_bytes = 64ul << 20;
 inline constexpr unsigned long pack_open_files_limit = 64;
+
+// While it lives, libgit2 reads the configuration of the user and the system as git does. Else it does not: what the
+// agent does with a repository must not depend on who started it, or on whether that user's files can be read.
+class UserConfiguration {
+ public:
+  UserConfiguration();
+  ~UserConfiguration();
+  UserConfiguration(const UserConfiguration&) = delete;
+  UserConfiguration& operator=(const UserConfiguration&) = delete;
+};
 
 class GitLibrary {
  public:

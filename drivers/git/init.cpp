@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
 #include "drivers/base/unique_fd.h"
 #include "drivers/git/git_library.h"
@@ -122,7 +123,9 @@ Result<ObjectId> commit_first(git_repository* repository, const std::vector<Init
 
 Result<InitOutcome> init_repository(const std::string& path, const std::vector<InitialFile>& files,
                                     std::string_view message) {
+  if (Result<void> loaded = libgit2.load(); !loaded) return std::unexpected(loaded.error());
   GitLibrary library;
+  UserConfiguration who_commits;
   auto opened = open_or_make(path);
   if (!opened) return std::unexpected(opened.error());
   git_repository* repository = opened->repository.get();

@@ -13,6 +13,7 @@
 #include <tuple>
 #include <utility>
 
+#include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
 #include "drivers/git/git_library.h"
 #include "drivers/git/tree.h"
@@ -167,6 +168,7 @@ const Owner& Repository::owner() const { return state_->owner; }
 ObjectReader& Repository::objects() { return *state_->objects; }
 
 Result<Repository> Repository::open(const std::string& path) {
+  if (Result<void> loaded = libgit2.load(); !loaded) return std::unexpected(loaded.error());
   auto state = std::make_unique<State>();
   state->path = path;
   git_repository* repository = nullptr;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
 #include "drivers/health/probe_address.h"
 #include "drivers/health/probe_driver.h"
@@ -369,6 +370,7 @@ std::size_t CurlProbeDriver::on_body(char*, std::size_t size, std::size_t count,
 
 Result<std::unique_ptr<ProbeDriver>> make_probe_driver(asio::io_context& loop,
                                                        std::function<void(Event)> on_event) {
+  if (Result<void> loaded = libcurl.load(); !loaded) return std::unexpected(loaded.error());
   // Counted by curl: calling it more than once is fine, and nothing here ends what others of the program use.
   if (CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK) {
     return fail("cannot set up libcurl: " + curl_text(code));
