@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <grp.h>
+#include <malloc.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -183,6 +184,12 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   }
   Result<StateLock> lock = StateLock::acquire(configuration.state_dir);
   if (!lock) return refuse(lock.error().message, exit_failed);
+  std::optional<StateLock> run_lock;
+  if (configuration.run_dir != configuration.state_dir) {
+    Result<StateLock> locked = StateLock::acquire(configuration.run_dir, "run directory");
+    if (!locked) return refuse(locked.error().message, exit_failed);
+    run_lock.emplace(*std::move(locked));
+  }
 
   FileStateStore store(configuration.state_dir);
   LoadedState loaded = store.load();
@@ -243,6 +250,8 @@ int run_agent(const AgentArguments& arguments) {
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGCHLD);
   ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  // What one thread frees, the next may have: the threads take turns, so they gain nothing from heaps of their own.
+  ::mallopt(M_ARENA_MAX, 1);
   std::signal(SIGPIPE, SIG_IGN);
   ::umask(022);
 

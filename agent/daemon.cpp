@@ -1,5 +1,6 @@
 #include "agent/daemon.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <asio.hpp>
@@ -153,7 +154,13 @@ bool Daemon::execute(const Command& command) {
 
     bool operator()(const LoadCommit& load) { return daemon.git_->load(load.commit), false; }
     bool operator()(const ExportTree& tree) { return daemon.git_->export_tree(tree.commit), false; }
-    bool operator()(const SetMarker& marker) { return daemon.git_->set_marker(marker), false; }
+    bool operator()(const SetMarker& marker) {
+      daemon.git_->set_marker(marker);
+      // Nothing is going on now. What it took to get here is given back, by a thread that nobody waits for.
+      if (marker.marker == Marker::healthy)
+        daemon.git_->ask([](Repository*, const std::string&) { ::malloc_trim(0); });
+      return false;
+    }
     bool operator()(const Spawn& spawn) {
       if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
       std::visit([this](auto outcome) { daemon.pending_events_.emplace_back(std::move(outcome)); },

@@ -30,7 +30,8 @@ class GitProc : public Supervisor {
 
   void lay_out(const Site& site) override {
     write_file(site.folder + "/config.json",
-               "{\"on_exit\": \"stop\", \"cgroup\": {\"parent\": \"gitproc-bench\"}}\n");
+               "{\"on_exit\": \"stop\", \"cgroup\": {\"parent\": \"gitproc-bench\"},\n"
+               " \"rollout\": {\"min_healthy_time\": \"1s\"}}\n");
     const Program init = git(site, {"init", "--quiet", "--bare", "--initial-branch=main", repository(site)});
     if (run_program(init) != 0) throw std::runtime_error("git init failed; see " + init.output);
     feed_program(git(site, {"-C", repository(site), "fast-import", "--quiet", "--done"}), history(site));

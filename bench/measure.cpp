@@ -180,6 +180,8 @@ void measure_services(Bench& bench, Supervisor& supervisor, std::size_t services
   if (rows == Rows::kill_only) return;
   run.changes("one of " + count + " changed -> its new process runs");
   run.unchanged("nothing changed, as a whole command, " + count);
+  // What the last change leaves to be done by and by (a commit is healthy after a second, here) is no idling.
+  std::this_thread::sleep_for(3 * settling);
   run.memory("memory (PSS without the services), " + count);
   if (rows == Rows::all_and_idle) {
     run.idle("context switches in " + std::to_string(bench.idle_seconds) + " s of idling, " + count);

@@ -161,6 +161,12 @@ TEST_CASE("a mistyped path, a second agent and a wrong configuration are told cl
   Outcome second = box.run_agent_to_its_end();
   CHECK(second.exit_code == 1);
   CHECK(second.err.find(std::to_string(box.agent_pid())) != std::string::npos);
+  // Another state directory makes it no other agent: what runs is told by the run directory.
+  Outcome third =
+      run({GITPROC_BINARY, "agent", "--repo", box.path("repo"), "--state-dir", box.path("s3"), "--log-dir",
+           box.path("l3"), "--run-dir", box.path("run"), "--socket", box.path("k3")});
+  CHECK(third.exit_code == 1);
+  CHECK(third.err.find("run directory") != std::string::npos);
   write_text(box.path("wrong.json"), "{\"brunch\": 1}");
   Outcome wrong = box.run_agent_to_its_end({"--config", box.path("wrong.json")});
   CHECK(wrong.exit_code == 2);

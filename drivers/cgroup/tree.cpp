@@ -43,6 +43,9 @@ std::optional<std::uint64_t> keyed_value(std::string_view text, std::string_view
 
 std::vector<std::string> subgroups(int group_fd) {
   std::vector<std::string> names;
+  // A group has a link for each group in it, besides its own two: most need not be listed.
+  struct stat status{};
+  if (::fstat(group_fd, &status) == 0 && status.st_nlink == 2) return names;
   UniqueFd copy(::openat(group_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   DIR* directory = copy ? ::fdopendir(copy.get()) : nullptr;
   if (directory == nullptr) return names;

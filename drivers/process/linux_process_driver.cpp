@@ -225,18 +225,17 @@ void LinuxProcessDriver::kill(const Kill& command) {
     return;
   }
   state->group_kill =
-      command.whole_group && command.signal == SIGKILL ? std::optional(command) : std::nullopt;
+      command.whole_group && command.signal == SIGKILL ? std::make_unique<Kill>(command) : nullptr;
   state->awaits_empty = command.awaits_empty;
   if (!state->awaits_empty) return;
-  watch_for_empty(command.service, *state);
+  waiting_.insert(command.service);
   look_for_empty(command.service, *state);
 }
 
 // --- waiting ---
 
+// Where it cannot be watched, the end of any process makes the driver look again (drain).
 void LinuxProcessDriver::watch_for_empty(ServiceId service, Service& state) {
-  waiting_.insert(service);
-  // Where it cannot be watched, the end of any process makes the driver look again (drain).
   if (cgroups_) watches_.add(service, cgroups_->events_path(state.name), IN_MODIFY);
 }
 
@@ -256,7 +255,15 @@ void LinuxProcessDriver::look_again(ServiceId service) {
 }
 
 void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
-  if (membership_.is_empty(service)) {
+  // While a process lives whose end will be told, there is no need of more: few services leave others behind it.
+  if (cgroups_ && membership_.has_known(service)) return;
+  bool is_empty = membership_.is_empty(service);
+  if (!is_empty && cgroups_) {
+    // Watched first, so that nothing falls between.
+    watch_for_empty(service, state);
+    is_empty = membership_.is_empty(service);
+  }
+  if (is_empty) {
     stop_waiting(service, state);
     post(Emptied{.service = service});
     return;
@@ -275,6 +282,7 @@ void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
   Service* state = find(command.service);
   if (state == nullptr) return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
   state->awaits_main_pid = command.unit;
+  waiting_.insert(command.service);
   watch_for_empty(command.service, *state);
   look_for_main_pid(command.service, *state);
 }

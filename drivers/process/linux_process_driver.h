@@ -58,9 +58,9 @@ class LinuxProcessDriver final : public ProcessDriver {
     std::string name;
     bool is_adopted = false;
     bool awaits_empty = false;
-    std::optional<Kill> group_kill;  // a SIGKILL to all that goes on until nothing is left
-    UnitPtr awaits_main_pid;         // the unit of an AwaitMainPid under way
-    std::uint64_t oom_kills = 0;     // that are known of
+    std::unique_ptr<Kill> group_kill;  // a SIGKILL to all that goes on until nothing is left
+    UnitPtr awaits_main_pid;           // the unit of an AwaitMainPid under way
+    std::uint64_t oom_kills = 0;       // that are known of
   };
 
   LinuxProcessDriver(Options options, RunJournal journal, NotifySocket notify, Spawner::Options spawner);

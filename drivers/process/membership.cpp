@@ -19,13 +19,12 @@ constexpr int max_ancestors = 64;
 void Membership::begin(ServiceId service, const std::string& name, const InvocationId& invocation,
                        bool is_adopted) {
   Run& run = runs_[index_of(service)];
-  std::string hex = invocation.hex();
-  if (run.invocation == hex) return;
+  if (run.invocation == invocation) return;
   services_by_invocation_.erase(run.invocation);
-  services_by_invocation_[hex] = service;
+  services_by_invocation_[invocation] = service;
   services_by_name_[name] = service;
   run.name = name;
-  run.invocation = std::move(hex);
+  run.invocation = invocation;
   run.is_adopted = is_adopted;
 }
 
@@ -105,6 +104,11 @@ bool Membership::is_empty(ServiceId service) {
   return cgroups_ != nullptr ? !cgroups_->is_populated(found->second.name) : members(service).empty();
 }
 
+bool Membership::has_known(ServiceId service) const {
+  auto found = runs_.find(index_of(service));
+  return found != runs_.end() && !found->second.known.empty();
+}
+
 std::optional<ServiceId> Membership::service_of(Pid pid) {
   if (auto known = known_.find(pid); known != known_.end()) return known->second;
   if (cgroups_ != nullptr) {
@@ -127,9 +131,9 @@ std::optional<ServiceId> Membership::owner_by_marks(Pid pid) {
   std::optional<ProcStat> stat = read_proc_stat(pid);
   if (!stat || stat->is_dead()) return std::nullopt;
   if (auto owner = sessions_.find(stat->session); owner != sessions_.end()) return owner->second;
-  std::string invocation = invocation_of_process(pid);
-  if (invocation.empty()) return std::nullopt;
-  auto owner = services_by_invocation_.find(invocation);
+  std::optional<InvocationId> invocation = InvocationId::parse(invocation_of_process(pid));
+  if (!invocation) return std::nullopt;
+  auto owner = services_by_invocation_.find(*invocation);
   return owner != services_by_invocation_.end() ? std::optional(owner->second) : std::nullopt;
 }
 

@@ -34,13 +34,15 @@ class Membership {
 
   std::vector<Pid> members(ServiceId service);
   bool is_empty(ServiceId service);
+  // Whether a process that was added lives, as far as was told.
+  bool has_known(ServiceId service) const;
   // The service that a living process belongs to.
   std::optional<ServiceId> service_of(Pid pid);
 
  private:
   struct Run {
     std::string name;
-    std::string invocation;     // hexadecimal, as in the environment
+    InvocationId invocation;
     std::vector<Pid> known;     // alive, as far as was told
     std::vector<Pid> sessions;  // led by processes that were spawned, the newest last
     std::vector<Pid> orphans;
@@ -53,7 +55,7 @@ class Membership {
   const CgroupTree* cgroups_;
   std::unordered_map<std::uint32_t, Run> runs_;
   std::unordered_map<std::string, ServiceId> services_by_name_;
-  std::unordered_map<std::string, ServiceId> services_by_invocation_;
+  std::map<InvocationId, ServiceId> services_by_invocation_;
   std::unordered_map<Pid, ServiceId> known_;
   std::unordered_map<Pid, ServiceId> sessions_;
   // Children that the agent did not spawn; nullopt for those of no service.

@@ -1,6 +1,7 @@
 #include "drivers/process/proc_files.h"
 
 #include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -39,6 +40,17 @@ std::vector<Pid> numeric_entries(const std::string& path) {
   return numbers;
 }
 
+// A directory of /proc has a link for each directory in it, besides its own two: so most processes, with one thread,
+// need not be listed.
+std::vector<Pid> threads_of(Pid pid) {
+  std::string path = proc_path(pid, "task");
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  static constexpr nlink_t links_with_one_thread = 3;
+  if (status.st_nlink == links_with_one_thread) return {pid};
+  return numeric_entries(path);
+}
+
 }  // namespace
 
 std::optional<ProcStat> parse_proc_stat(std::string_view text) {
@@ -74,7 +86,7 @@ std::uint64_t ticks_of(Instant instant) {
 
 std::vector<Pid> children_of(Pid pid) {
   std::vector<Pid> children;
-  for (Pid thread : numeric_entries(proc_path(pid, "task"))) {
+  for (Pid thread : threads_of(pid)) {
     Result<std::string> text =
         read_file(proc_path(pid, "task/" + std::to_string(thread) + "/children"), max_children_bytes);
     if (!text) continue;

@@ -48,7 +48,7 @@ bool lock_after_handover(int fd) {
 
 }  // namespace
 
-Result<StateLock> StateLock::acquire(const std::string& directory) {
+Result<StateLock> StateLock::acquire(const std::string& directory, std::string_view what) {
   const std::string path = directory + "/lock";
   Result<UniqueFd> file = open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
   if (!file) return std::unexpected(file.error());
@@ -57,7 +57,7 @@ Result<StateLock> StateLock::acquire(const std::string& directory) {
   if (!is_locked && !lock_after_handover(file->get())) {
     Pid owner = read_owner(file->get());
     std::string by = owner != 0 ? "the agent with PID " + std::to_string(owner) : "another agent";
-    return fail("state directory '" + directory + "' is in use by " + by, ErrorCode::busy);
+    return fail(std::string(what) + " '" + directory + "' is in use by " + by, ErrorCode::busy);
   }
   // The lock holds whether or not the PID can be written: it is only for the other agent's message.
   if (::ftruncate(file->get(), 0) == 0) write_all(file->get(), std::to_string(::getpid()) + "\n");
