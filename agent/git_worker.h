@@ -1,6 +1,6 @@
 // The git thread: everything that reads the repository happens here, so that a slow disk or a huge commit
 // delays no service and no `status`. It watches the followed branch, loads and exports commits, keeps the
-// markers, and runs questions (resolve, count, blame) for the control socket.
+// markers, and runs questions (resolve, count, what changed) for the control socket.
 //
 // Results are posted to the loop's thread through the `Post` it is given.
 #pragma once

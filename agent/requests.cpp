@@ -399,18 +399,32 @@ void Requests::why(const Request& request, std::shared_ptr<Reply> reply) {
   std::vector<std::string> paths;
   for (const UnitSource& source : view->unit->sources)
     paths.push_back(source.path);
-  ask_git<std::vector<CommitInfo>>(
-      reply, [paths, applied](Repository& repository) { return repository.path_history(paths, *applied, 1); },
-      [reply, data, file = view->file](std::vector<CommitInfo> commits) mutable {
-        for (const CommitInfo& commit : commits) {
-          data["causes"].push_back({{"kind", "commit"},
-                                    {"message", commit.subject},
-                                    {"at", to_rfc3339(commit.at)},
-                                    {"commit", commit.id.hex()},
-                                    {"subject", commit.subject},
-                                    {"author", commit.author},
-                                    {"file", file}});
+  ask_git<Json>(
+      reply,
+      [paths, applied, file = view->file](Repository& repository) -> Result<Json> {
+        auto commits = repository.path_history(paths, *applied, 1);
+        if (!commits) return std::unexpected(commits.error());
+        if (commits->empty()) return Json::array();
+        const CommitInfo& commit = commits->front();
+        Json cause = {{"kind", "commit"},
+                      {"message", commit.subject},
+                      {"at", to_rfc3339(commit.at)},
+                      {"commit", commit.id.hex()},
+                      {"subject", commit.subject},
+                      {"author", commit.author},
+                      {"file", file}};
+        auto change = repository.first_change(paths, commit.id);
+        if (!change) return std::unexpected(change.error());
+        if (*change) {
+          cause["file"] = (*change)->path;
+          cause["line"] = (*change)->line;
+          cause["text"] = (*change)->text;
         }
+        return Json::array({cause});
+      },
+      [reply, data](const Json& commits) mutable {
+        for (const Json& commit : commits)
+          data["causes"].push_back(commit);
         reply->success(data);
       });
 }

@@ -118,7 +118,10 @@ TEST_CASE("output is captured, shown and followed") {
   CHECK(box.cli({"logs", "talk", "-n", "1"}).out.find("err") != std::string::npos);
   CHECK(box.cli_json({"history"})["history"][0]["commit"] == commit);
   CHECK(box.cli({"events"}).out.find("talk") != std::string::npos);
-  CHECK(box.cli({"why", "talk"}).out.find("change") != std::string::npos);
+  box.write("talk.service", "[Service]\nType=oneshot\nExecStart=/bin/echo again\n");
+  std::string changed = box.commit();
+  box.expect_applied(changed);
+  CHECK(box.cli({"why", "talk"}).out.find("talk.service:3: ExecStart=/bin/echo again") != std::string::npos);
 }
 
 TEST_CASE("a crash is restarted as Restart= says, and a start limit ends it") {
