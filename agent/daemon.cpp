@@ -364,13 +364,16 @@ void Daemon::follow_branch_override() {
 void Daemon::look_ahead() {
   std::optional<ObjectId> desired = reconciler_->desired(), tip = reconciler_->tip();
   if (!desired || !tip || desired == tip) {
-    if (outlook_between_) outlook_ = {};
-    outlook_between_.reset();
+    if (outlook_of_) outlook_ = {};
+    outlook_of_.reset();
     return;
   }
-  std::pair between(*desired, *tip);
-  if (outlook_between_ == between) return;
-  outlook_between_ = between;
+  // Why a tip was refused or held is known; what a pin keeps away is worked out, which reads both commits whole.
+  bool is_planned = reconciler_->durable().pin.has_value();
+  std::tuple question_of(*desired, *tip, is_planned);
+  if (outlook_of_ == question_of) return;
+  outlook_of_ = question_of;
+  outlook_ = {};
   PlanQuestion question{.catalog = {.node = node_,
                                     .specifiers = machine_.specifiers,
                                     .skips_invalid = configuration_.skips_invalid},
@@ -378,18 +381,21 @@ void Daemon::look_ahead() {
                         .to = *tip,
                         .prune_guard = configuration_.prune_guard,
                         .denials = reconciler_->durable().denials};
-  git_->ask([this, between, question, loop = &wiring_->loop](Repository* repository, const std::string&) {
+  git_->ask([this, question_of, question, is_planned, loop = &wiring_->loop](Repository* repository,
+                                                                             const std::string&) {
     if (repository == nullptr) return;
     Outlook seen;
-    if (Result<unsigned> count = repository->count_behind(between.first, between.second, behind_limit))
+    if (Result<unsigned> count = repository->count_behind(*question.from, question.to, behind_limit))
       seen.behind = *count;
-    seen.commit = between.second;
-    if (Result<CommitInfo> info = repository->commit_info(between.second)) seen.subject = info->subject;
-    Result<PlanAnswer> plan = make_plan(*repository, question);
-    if (plan) seen.summary = summary_of(plan->plan);
-    seen.error = plan ? plan->guard_message : plan.error().message;
-    asio::post(*loop, [this, between, seen] {
-      if (outlook_between_ == between) outlook_ = seen;
+    if (Result<CommitInfo> info = repository->commit_info(question.to)) seen.subject = info->subject;
+    if (is_planned) {
+      Result<PlanAnswer> plan = make_plan(*repository, question);
+      seen.is_planned = true;
+      if (plan) seen.summary = summary_of(plan->plan);
+      seen.error = plan ? plan->guard_message : plan.error().message;
+    }
+    asio::post(*loop, [this, question_of, seen] {
+      if (outlook_of_ == question_of) outlook_ = seen;
     });
   });
 }

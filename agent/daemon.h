@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "agent/configuration.h"
@@ -74,11 +75,11 @@ class Daemon {
   const std::vector<std::string>& unavailable() const { return unavailable_; }
   void add_unavailable(std::string what);
   WallTime started_at() const { return started_at_; }
-  // The tip, while another commit is desired: how far that is behind, and what the tip would do.
+  // The tip, while another commit is desired: how far that is behind, and, while pinned, what the tip would do.
   struct Outlook {
     unsigned behind = 0;
-    std::optional<ObjectId> commit;  // of what follows; nullopt: nothing is pending, or it is not known yet
     std::string subject;
+    bool is_planned = false;
     std::string summary;
     std::string error;  // why it would not be applied
   };
@@ -134,7 +135,8 @@ class Daemon {
   std::map<RequestId, OnAnswer> expected_;
   std::uint64_t last_request_ = 0;
   std::optional<std::string> followed_override_;
-  std::optional<std::pair<ObjectId, ObjectId>> outlook_between_;
+  // The desired commit and the tip that it is about, and whether that is planned.
+  std::optional<std::tuple<ObjectId, ObjectId, bool>> outlook_of_;
   Outlook outlook_;
 };
 

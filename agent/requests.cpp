@@ -112,10 +112,11 @@ Json Requests::node_json() {
          durable.branch_override->until ? Json(to_rfc3339(*durable.branch_override->until)) : Json(nullptr)}};
   }
   const Daemon::Outlook& outlook = daemon_.outlook();
-  if (outlook.commit && !outlook.subject.empty()) subjects[outlook.commit->hex()] = outlook.subject;
+  if (node.branch_commit && !outlook.subject.empty()) subjects[node.branch_commit->hex()] = outlook.subject;
   Json pending = nullptr;
-  if (outlook.commit)
-    pending = {{"commit", outlook.commit->hex()}, {"summary", outlook.summary}, {"error", outlook.error}};
+  if (outlook.is_planned)
+    pending = {
+        {"commit", commit_json(node.branch_commit)}, {"summary", outlook.summary}, {"error", outlook.error}};
   return Json{{"node", daemon_.node().name},
               {"branch", node.branch},
               {"branch_commit", commit_json(node.branch_commit)},

@@ -131,15 +131,13 @@ std::string hold_text(const Json& status) {
   return commit.empty() ? text : commit + ": " + text;
 }
 
-// ", would restart web": what the tip, which is not desired now, would do.
+// ", would restart web": what the tip would do, were the node not pinned.
 std::string pending_text(const Json& status) {
   const Json& pending = field(status, "pending");
   if (!pending.is_object()) return "";
   std::string summary = text_of(pending, "summary"), error = text_of(pending, "error");
   std::string text = summary.empty() ? "" : ", " + for_terminal(summary);
-  // A hold says the same, in a line of its own.
-  if (error.empty() || field(status, "hold").is_object()) return text;
-  return text + " (" + for_terminal(error) + ")";
+  return error.empty() ? text : text + " (" + for_terminal(error) + ")";
 }
 
 void print_node(const Json& status, Session& session) {

@@ -154,10 +154,15 @@ TEST_CASE("an agent that is killed at any moment of an automatic rollback goes o
     box.start_agent(with_auto_rollback);
     box.expect("the rollback", [&] { return ended(box, failing, "rolled-back") != 0; });
     box.expect_applied(good);
-    box.expect_state("web", "running");
+    box.expect("what it added to be gone", [&] { return box.service("new").is_null(); });
+    box.expect("the good one to run", [&] {
+      std::string last, word, pid;
+      for (std::ifstream file(box.path("web")); file >> word >> pid;)
+        last = word;
+      return last == "good" && box.state("web") == "running";
+    });
     CHECK(ended(box, failing, "rolled-back") == 1);
     CHECK(box.status()["sync"] == "rejected");
-    CHECK(box.service("new").is_null());
     CHECK(box.pid("db") == db);
   }
   box.write("web.service", counting_unit(box.path("web"), "mended"));

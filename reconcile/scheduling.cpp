@@ -419,8 +419,12 @@ void Reconciler::State::after_change(Service& service) {
                service.restart_intent.has_value() ||
                (service.wait == Wait::ordering && state == ServiceState::waiting);
   moves ? (void)in_motion.insert(service.id) : (void)in_motion.erase(service.id);
-  is_bad(service) ? (void)bad.insert(service.id) : (void)bad.erase(service.id);
-  if (is_bad(service)) healthy_at = never;  // also when it is over within this step
+  if (is_bad(service)) {
+    bad.insert(service.id);
+    healthy_at = never;  // also when it is over within this step
+  } else {
+    bad.erase(service.id);
+  }
   update_trial(service);
 
   Instant deadline = service.life.deadline();
