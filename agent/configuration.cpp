@@ -27,8 +27,8 @@ Result<std::string> text_of(const Json& value) {
 Result<bool> flag_of(const Json& value) {
   if (value.is_boolean()) return value.get<bool>();
   // Given by --set, everything is text.
-  if (value == "true") return true;
-  if (value == "false") return false;
+  if (value == "true" || value == "on") return true;
+  if (value == "false" || value == "off") return false;
   return fail("must be true or false", ErrorCode::invalid);
 }
 
@@ -68,6 +68,14 @@ Result<void> set_span(Configuration& configuration, const Json& value) {
   Result<Duration> span = span_of(value);
   if (!span) return std::unexpected(span.error());
   configuration.*member = *span;
+  return {};
+}
+
+template <auto member>
+Result<void> set_flag(Configuration& configuration, const Json& value) {
+  Result<bool> flag = flag_of(value);
+  if (!flag) return std::unexpected(flag.error());
+  configuration.*member = *flag;
   return {};
 }
 
@@ -116,13 +124,6 @@ Result<void> set_log_level(Configuration& configuration, const Json& value) {
   return found;
 }
 
-Result<void> set_read_all(Configuration& configuration, const Json& value) {
-  Result<bool> flag = flag_of(value);
-  if (!flag) return std::unexpected(flag.error());
-  configuration.socket_read_all = *flag;
-  return {};
-}
-
 Result<void> set_branch(Configuration& configuration, const Json& value) {
   Result<std::string> text = text_of(value);
   if (!text) return std::unexpected(text.error());
@@ -155,10 +156,15 @@ constexpr Key keys[] = {
      [](const Configuration& c) { return Json(c.socket); }},
     {"socket_group", false, set_text<&Configuration::socket_group>,
      [](const Configuration& c) { return Json(c.socket_group); }},
-    {"socket_read_all", false, set_read_all, [](const Configuration& c) { return Json(c.socket_read_all); }},
+    {"socket_read_all", false, set_flag<&Configuration::socket_read_all>,
+     [](const Configuration& c) { return Json(c.socket_read_all); }},
     {"log_level", true, set_log_level, [](const Configuration& c) { return Json(c.log_level); }},
     {"on_exit", true, set_on_exit, [](const Configuration& c) { return Json(static_cast<int>(c.on_exit)); }},
     {"on_invalid", false, set_on_invalid, [](const Configuration& c) { return Json(c.skips_invalid); }},
+    {"prune_guard", false, set_flag<&Configuration::prune_guard>,
+     [](const Configuration& c) { return Json(c.prune_guard); }},
+    {"rollout.auto_rollback", false, set_flag<&Configuration::auto_rollback>,
+     [](const Configuration& c) { return Json(c.auto_rollback); }},
     {"rollout.min_healthy_time", false, set_span<&Configuration::min_healthy_time>,
      [](const Configuration& c) { return Json(c.min_healthy_time.count()); }},
     {"rollout.deadline", false, set_span<&Configuration::rollout_deadline>,
@@ -167,8 +173,7 @@ constexpr Key keys[] = {
 };
 
 // Keys of the documentation whose part is not in this version.
-constexpr std::string_view keys_of_other_versions[] = {"prune_guard",
-                                                       "remote.url",
+constexpr std::string_view keys_of_other_versions[] = {"remote.url",
                                                        "remote.poll_interval",
                                                        "remote.timeout",
                                                        "remote.ssh_key",
@@ -182,7 +187,6 @@ constexpr std::string_view keys_of_other_versions[] = {"prune_guard",
                                                        "verify.allowed_signers",
                                                        "verify.keyring",
                                                        "verify.since",
-                                                       "rollout.auto_rollback",
                                                        "isolation.pid_namespace",
                                                        "isolation.unenforceable",
                                                        "http.listen",

@@ -36,6 +36,8 @@ struct Configuration {
   bool skips_invalid = false;  // on_invalid: "skip"
   Duration min_healthy_time = std::chrono::seconds(10);
   Duration rollout_deadline = std::chrono::minutes(5);
+  bool auto_rollback = false;
+  bool prune_guard = true;
   std::string cgroup_parent = "gitproc";
 
   bool operator==(const Configuration&) const = default;

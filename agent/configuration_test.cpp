@@ -54,6 +54,17 @@ TEST_CASE("a protection that this version does not have is refused, not ignored"
         "config.json: 'verify.keyring' is not supported by this version");
 }
 
+TEST_CASE("the guard is on and the automatic rollback off unless said otherwise") {
+  Configuration plain = *parse_configuration("", "f", defaults);
+  CHECK(plain.prune_guard);
+  CHECK_FALSE(plain.auto_rollback);
+  Configuration other =
+      *parse_configuration(R"({"prune_guard": "off", "rollout": {"auto_rollback": true}})", "f", defaults);
+  CHECK_FALSE(other.prune_guard);
+  CHECK(other.auto_rollback);
+  CHECK(changed_keys(plain, other) == std::vector<std::string>{"prune_guard", "rollout.auto_rollback"});
+}
+
 TEST_CASE("what changed between two configurations is told by key") {
   Configuration from = *parse_configuration("", "f", defaults);
   Configuration to = from;

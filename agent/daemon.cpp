@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "agent/planning.h"
 #include "drivers/base/clock.h"
 #include "reconcile/unit/url_variables.h"
 
@@ -54,7 +55,9 @@ Daemon::Daemon(Parts parts)
   Reconciler::Options options{.boot_id = machine_.boot_id,
                               .seed = static_cast<std::uint64_t>(now.wall.time_since_epoch().count()),
                               .min_healthy_time = configuration_.min_healthy_time,
-                              .rollout_deadline = configuration_.rollout_deadline};
+                              .rollout_deadline = configuration_.rollout_deadline,
+                              .auto_rollback = configuration_.auto_rollback,
+                              .prune_guard = configuration_.prune_guard};
   std::vector<AdoptedService> adopted = processes_.take_adopted();
   if (parts.durable.branch_override) followed_override_ = parts.durable.branch_override->branch;
   reconciler_ = std::make_unique<Reconciler>(std::move(options), std::move(parts.durable), adopted);
@@ -143,7 +146,7 @@ void Daemon::turn() {
   persist();
   if (std::exchange(has_news_, false)) spdlog::default_logger()->flush();
   follow_branch_override();
-  count_behind();
+  look_ahead();
   arm_timer();
   if (!pending_events_.empty() || !pending_commands_.empty()) schedule_turn();
 }
@@ -365,23 +368,41 @@ void Daemon::follow_branch_override() {
   git_->follow(branch, [] {});
 }
 
-void Daemon::count_behind() {
-  const std::optional<Pin>& pin = reconciler_->durable().pin;
-  std::optional<ObjectId> tip = reconciler_->tip();
-  if (!pin || !tip || pin->commit == *tip) {
-    behind_between_.reset();
-    behind_ = 0;
+void Daemon::look_ahead() {
+  std::optional<ObjectId> desired = reconciler_->desired(), tip = reconciler_->tip();
+  if (!desired || !tip || desired == tip) {
+    if (outlook_of_) outlook_ = {};
+    outlook_of_.reset();
     return;
   }
-  std::pair between(pin->commit, *tip);
-  if (behind_between_ == between) return;
-  behind_between_ = between;
-  git_->ask([this, between, loop = &wiring_->loop](Repository* repository, const std::string&) {
+  // Why a tip was refused or held is known; what a pin keeps away is worked out, which reads both commits whole.
+  bool is_planned = reconciler_->durable().pin.has_value();
+  std::tuple question_of(*desired, *tip, is_planned);
+  if (outlook_of_ == question_of) return;
+  outlook_of_ = question_of;
+  outlook_ = {};
+  PlanQuestion question{.catalog = {.node = node_,
+                                    .specifiers = machine_.specifiers,
+                                    .skips_invalid = configuration_.skips_invalid},
+                        .from = *desired,
+                        .to = *tip,
+                        .prune_guard = configuration_.prune_guard,
+                        .denials = reconciler_->durable().denials};
+  git_->ask([this, question_of, question, is_planned, loop = &wiring_->loop](Repository* repository,
+                                                                             const std::string&) {
     if (repository == nullptr) return;
-    Result<unsigned> count = repository->count_behind(between.first, between.second, behind_limit);
-    if (!count) return;
-    asio::post(*loop, [this, between, count = *count] {
-      if (behind_between_ == between) behind_ = count;
+    Outlook seen;
+    if (Result<unsigned> count = repository->count_behind(*question.from, question.to, behind_limit))
+      seen.behind = *count;
+    if (Result<CommitInfo> info = repository->commit_info(question.to)) seen.subject = info->subject;
+    if (is_planned) {
+      Result<PlanAnswer> plan = make_plan(*repository, question);
+      seen.is_planned = true;
+      if (plan) seen.summary = summary_of(plan->plan);
+      seen.error = plan ? plan->guard_message : plan.error().message;
+    }
+    asio::post(*loop, [this, question_of, seen] {
+      if (outlook_of_ == question_of) outlook_ = seen;
     });
   });
 }

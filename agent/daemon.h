@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "agent/configuration.h"
@@ -74,8 +75,15 @@ class Daemon {
   const std::vector<std::string>& unavailable() const { return unavailable_; }
   void add_unavailable(std::string what);
   WallTime started_at() const { return started_at_; }
-  // Commits between the one that is wanted and the tip, while pinned.
-  unsigned behind() const { return behind_; }
+  // The tip, while another commit is desired: how far that is behind, and, while pinned, what the tip would do.
+  struct Outlook {
+    unsigned behind = 0;
+    std::string subject;
+    bool is_planned = false;
+    std::string summary;
+    std::string error;  // why it would not be applied
+  };
+  const Outlook& outlook() const { return outlook_; }
   // Why the durable state cannot be written; "" when it can.
   std::string store_problem() const;
 
@@ -98,7 +106,7 @@ class Daemon {
   void wait_for_processes();
   void wait_for_store();
   void wait_for_logs();
-  void count_behind();
+  void look_ahead();
   void follow_branch_override();
   void forget(ServiceId service, const std::string& name);
 
@@ -127,8 +135,9 @@ class Daemon {
   std::map<RequestId, OnAnswer> expected_;
   std::uint64_t last_request_ = 0;
   std::optional<std::string> followed_override_;
-  std::optional<std::pair<ObjectId, ObjectId>> behind_between_;
-  unsigned behind_ = 0;
+  // The desired commit and the tip that it is about, and whether that is planned.
+  std::optional<std::tuple<ObjectId, ObjectId, bool>> outlook_of_;
+  Outlook outlook_;
 };
 
 }  // namespace gitproc

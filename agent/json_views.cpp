@@ -69,6 +69,11 @@ Json pin_json(const std::optional<Pin>& pin) {
               {"until", pin->until ? Json(to_rfc3339(*pin->until)) : Json(nullptr)}};
 }
 
+Json hold_json(const std::optional<Hold>& hold) {
+  if (!hold) return nullptr;
+  return Json{{"kind", hold->kind}, {"commit", hold->commit.hex()}, {"message", hold->message}};
+}
+
 Json history_entry_json(const HistoryEntry& entry) {
   return Json{{"commit", entry.commit.hex()},
               {"subject", entry.subject},

@@ -15,6 +15,7 @@ namespace gitproc {
 Json commit_json(const std::optional<ObjectId>& commit);
 Json service_json(const ServiceView& service, const std::string& log, const std::string& cgroup);
 Json diagnostics_json(const Diagnostics& diagnostics);
+Json hold_json(const std::optional<Hold>& hold);
 Json pin_json(const std::optional<Pin>& pin);
 Json history_entry_json(const HistoryEntry& entry);
 Json event_json(const LoggedEvent& event);

@@ -9,12 +9,11 @@
 #include <utility>
 
 #include "agent/json_views.h"
+#include "agent/planning.h"
 #include "agent/protocol/response.h"
 #include "agent/protocol/version.h"
 #include "drivers/base/system_call.h"
-#include "drivers/git/commit_loader.h"
 #include "reconcile/base/civil.h"
-#include "reconcile/plan/plan.h"
 
 namespace gitproc {
 namespace {
@@ -56,6 +55,7 @@ void Requests::serve(const Peer& peer, Request request, std::shared_ptr<Reply> r
     case RequestCommand::reload: return change_service(peer, request, std::move(reply));
     case RequestCommand::sync: return sync(peer, request, std::move(reply));
     case RequestCommand::rollback: return rollback(peer, request, std::move(reply));
+    case RequestCommand::approve: return approve(peer, request, std::move(reply));
     case RequestCommand::switch_branch: return switch_branch(request, std::move(reply));
     case RequestCommand::plan: return plan(request, std::move(reply));
     case RequestCommand::history: return history(request, reply);
@@ -111,16 +111,22 @@ Json Requests::node_json() {
         {"until",
          durable.branch_override->until ? Json(to_rfc3339(*durable.branch_override->until)) : Json(nullptr)}};
   }
+  const Daemon::Outlook& outlook = daemon_.outlook();
+  if (node.branch_commit && !outlook.subject.empty()) subjects[node.branch_commit->hex()] = outlook.subject;
+  Json pending = nullptr;
+  if (outlook.is_planned)
+    pending = {
+        {"commit", commit_json(node.branch_commit)}, {"summary", outlook.summary}, {"error", outlook.error}};
   return Json{{"node", daemon_.node().name},
               {"branch", node.branch},
               {"branch_commit", commit_json(node.branch_commit)},
               {"desired_commit", commit_json(node.desired_commit)},
               {"applied_commit", commit_json(node.applied_commit)},
               {"pinned", pin_json(node.pin)},
-              {"behind", daemon_.behind()},
+              {"behind", daemon_.outlook().behind},
               {"sync", to_string(node.sync)},
               {"error", error},
-              {"hold", nullptr},
+              {"hold", hold_json(node.hold)},
               {"warnings", diagnostics_json(node.warnings)},
               {"unavailable", daemon_.unavailable()},
               {"services",
@@ -134,6 +140,7 @@ Json Requests::node_json() {
               {"failed_services", failed},
               {"held_services", held},
               {"subjects", subjects},
+              {"pending", pending},
               {"branch_override", override_json},
               {"remote", nullptr},
               {"agent",
@@ -282,6 +289,26 @@ void Requests::rollback(const Peer& peer, const Request& request, std::shared_pt
       [proceed](ObjectId commit) { proceed(commit); });
 }
 
+void Requests::approve(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+  auto proceed = [this, by = who(peer), wait = request.args.wait, reply](std::optional<ObjectId> commit) {
+    // What is approved is the tip of now, or it is not what is held any more.
+    daemon_.git().refresh([this, by, wait, reply, commit] {
+      RequestId id = daemon_.expect([this, reply](const Answer& answer) {
+        answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
+      });
+      daemon_.post(ApproveRequested{.request = id, .commit = commit, .by = by, .waits = wait});
+    });
+  };
+  if (!request.args.commit) return proceed(std::nullopt);
+  std::string branch = daemon_.reconciler().node().branch;
+  ask_git<ObjectId>(
+      reply,
+      [revision = *request.args.commit, branch](Repository& repository) {
+        return repository.resolve(revision, branch);
+      },
+      [proceed](ObjectId commit) { proceed(commit); });
+}
+
 void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> reply) {
   std::optional<std::string> branch = request.args.branch;
   std::optional<WallTime> until = request.args.until;
@@ -315,48 +342,33 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
   NodeIdentity identity = daemon_.node();
   if (request.args.node) identity = {.name = *request.args.node, .labels = {}};
   if (!request.args.labels.empty()) identity.labels = request.args.labels;
-  Catalog::Options options{
-      .node = std::move(identity), .specifiers = daemon_.machine().specifiers, .skips_invalid = false};
+  PlanQuestion question{.catalog = {.node = std::move(identity),
+                                    .specifiers = daemon_.machine().specifiers,
+                                    .skips_invalid = false},
+                        .from = node.applied_commit,
+                        .to = {},
+                        .prune_guard = daemon_.configuration().prune_guard,
+                        .denials = {}};
+  // What failed on this node says nothing about another one.
+  if (!request.args.node) question.denials = daemon_.reconciler().durable().denials;
   std::string branch = node.branch;
-  std::optional<ObjectId> applied = node.applied_commit;
   std::string to = request.args.commit.value_or("HEAD");
   std::optional<std::string> from = request.args.from;
 
   ask_git<Json>(
       reply,
-      [options, branch, applied, to, from](Repository& repository) -> Result<Json> {
-        auto load = [&](const ObjectId& commit) -> Result<Snapshot> {
-          auto snapshot = load_snapshot(repository, commit, options);
-          if (snapshot) return *std::move(snapshot);
-          if (snapshot.error().unreadable) return std::unexpected(*snapshot.error().unreadable);
-          std::string first =
-              snapshot.error().errors.empty() ? "it is invalid" : to_string(snapshot.error().errors.front());
-          return fail("commit " + commit.abbreviated() + " cannot be applied: " + first);
-        };
+      [question, branch, to, from](Repository& repository) mutable -> Result<Json> {
         Result<ObjectId> target = repository.resolve(to, branch);
         if (!target) return std::unexpected(target.error());
-        std::optional<ObjectId> base = applied;
+        question.to = *target;
         if (from) {
-          Result<ObjectId> resolved = repository.resolve(*from, branch);
-          if (!resolved) return std::unexpected(resolved.error());
-          base = *resolved;
+          Result<ObjectId> base = repository.resolve(*from, branch);
+          if (!base) return std::unexpected(base.error());
+          question.from = *base;
         }
-        Result<Snapshot> after_it = load(*target);
-        if (!after_it) return std::unexpected(after_it.error());
-        Snapshot before_it;
-        if (base) {
-          Result<Snapshot> loaded = load(*base);
-          if (!loaded) return std::unexpected(loaded.error());
-          before_it = *std::move(loaded);
-        }
-        Json actions = Json::array();
-        for (const Action& action : make_plan(before_it.units, after_it->units).actions) {
-          actions.push_back(
-              {{"verb", to_string(action.verb)}, {"service", action.unit}, {"reason", action.reason}});
-        }
-        return Json{{"from", commit_json(base)}, {"to", target->hex()},
-                    {"node", options.node.name}, {"actions", actions},
-                    {"guard", nullptr},          {"warnings", diagnostics_json(after_it->warnings)}};
+        Result<PlanAnswer> answer = make_plan(repository, question);
+        if (!answer) return std::unexpected(answer.error());
+        return plan_json(question, *answer);
       },
       [reply](Json data) { reply->success(data); });
 }

@@ -23,6 +23,7 @@ void add_commands(CLI::App& app, Session& session) {
   add_events(app, session);
   add_sync(app, session);
   add_rollback(app, session);
+  add_approve(app, session);
   add_switch(app, session);
   add_history(app, session);
   add_plan(app, session);

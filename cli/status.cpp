@@ -131,6 +131,15 @@ std::string hold_text(const Json& status) {
   return commit.empty() ? text : commit + ": " + text;
 }
 
+// ", would restart web": what the tip would do, were the node not pinned.
+std::string pending_text(const Json& status) {
+  const Json& pending = field(status, "pending");
+  if (!pending.is_object()) return "";
+  std::string summary = text_of(pending, "summary"), error = text_of(pending, "error");
+  std::string text = summary.empty() ? "" : ", " + for_terminal(summary);
+  return error.empty() ? text : text + " (" + for_terminal(error) + ")";
+}
+
 void print_node(const Json& status, Session& session) {
   Output& out = session.out;
   std::string sync = text_of(status, "sync");
@@ -147,7 +156,8 @@ void print_node(const Json& status, Session& session) {
   if (desired != applied) fields.add("Desired", commit_text(status, desired));
   fields.add("Applied", applied.empty() ? "nothing yet" : commit_text(status, applied));
   auto behind = integer_of(status, "behind").value_or(0);
-  if (behind > 0) fields.add("Behind", counted(static_cast<std::uint64_t>(behind), "commit"));
+  if (behind > 0)
+    fields.add("Behind", counted(static_cast<std::uint64_t>(behind), "commit") + pending_text(status));
   fields.add("Services", services_text(status, out));
   fields.add("Failed", failed_lines(status, out));
   fields.add("Held", joined(status, "held_services"));

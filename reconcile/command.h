@@ -135,7 +135,7 @@ struct Answer {
 // A change that people and `gitproc events` are told of.
 struct Announce {
   std::string service;  // "" for the node
-  std::string kind;     // "state", "applied", "rejected", "pinned", "unhealthy", ...
+  std::string kind;     // "state", "applied", "rejected", "pinned", "rolled-back", "held", "unhealthy", ...
   std::string from;
   std::string to;
   std::string reason;

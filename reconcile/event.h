@@ -148,6 +148,14 @@ struct RollbackRequested {
   bool waits = true;
 };
 
+// Lets a commit go ahead that the prune guard holds.
+struct ApproveRequested {
+  RequestId request;
+  std::optional<ObjectId> commit;  // already resolved; nullopt: the one that is held
+  std::string by;
+  bool waits = true;
+};
+
 // The followed branch was switched (`gitproc switch`); the agent has told the ref watcher already.
 struct BranchSwitched {
   std::string branch;
@@ -164,9 +172,10 @@ struct ShutdownRequested {
   bool stops_services = false;
 };
 
-using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
-                           SpawnFailed, ProcessExited, Emptied, MainPidFound, Notified, ConditionsChecked,
-                           PreflightChecked, ProbeFinished, ServiceRequested, SyncRequested,
-                           RollbackRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
+using Event =
+    std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
+                 SpawnFailed, ProcessExited, Emptied, MainPidFound, Notified, ConditionsChecked,
+                 PreflightChecked, ProbeFinished, ServiceRequested, SyncRequested, RollbackRequested,
+                 ApproveRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
 
 }  // namespace gitproc

@@ -30,8 +30,15 @@ Reconciler::State::State(Options given_options, DurableState given_durable,
     adopted.emplace(record.name, std::move(record));
   }
   is_booting = boot_commit().has_value();
+  if (!durable.healthy) {
+    // Told by the history alone, before it was remembered by itself.
+    auto known = std::find_if(durable.history.rbegin(), durable.history.rend(),
+                              [](const HistoryEntry& entry) { return entry.outcome == Outcome::healthy; });
+    if (known != durable.history.rend()) durable.healthy = known->commit;
+  }
   // The former agent may have been killed between the state file and the repository.
   emit(SetMarker{Marker::applied, durable.applied});
+  if (durable.healthy) emit(SetMarker{Marker::healthy, durable.healthy});
   emit(SetMarker{Marker::pinned, durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
 }
 
@@ -53,15 +60,17 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
     act(service, [](Lifecycle& life, LifecycleContext& context) { life.on_deadline(context); });
     touch(service);
   }
-  pursue_target();
-  // Looking at one service can concern others; the marks only ever grow in a step, so this ends.
-  while (!queue.empty()) {
-    Service* service = table.at(queue.front());
-    queue.pop_front();
-    service->is_queued = false;
-    evaluate(*service);
-  }
-  check_rollout();
+  do {
+    pursue_target();
+    // Looking at one service can concern others; the marks only ever grow in a step, so this ends.
+    while (!queue.empty()) {
+      Service* service = table.at(queue.front());
+      queue.pop_front();
+      service->is_queued = false;
+      evaluate(*service);
+    }
+    check_rollout();
+  } while (std::exchange(is_target_news, false));
   for (ServiceId id : std::exchange(changed, {})) {
     if (Service* service = table.at(id)) {
       answer_waiting(*service);
@@ -75,7 +84,7 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
 
 Instant Reconciler::next_deadline() const {
   Instant next = state_->timers.empty() ? never : state_->timers.begin()->first;
-  next = std::min({next, state_->retry_at, state_->healthy_at});
+  next = std::min({next, state_->retry_at, state_->healthy_at, state_->trial_due()});
   for (const WaitingSync& sync : state_->syncs)
     next = std::min(next, sync.deadline);
   if (state_->durable.pin && state_->durable.pin->until) {

@@ -1,6 +1,7 @@
 // The inside of the Reconciler: one struct of state, and the functions that move it, by topic:
 //   scheduling.cpp  which service may start or must stop now (marks first, then passes)
 //   rollout.cpp     which commit is wanted, loading it, applying it in waves, how it went
+//   rollback.cpp    which tip may be applied, and what happens when it does not get healthy
 //   operators.cpp   requests of operators: holds, restarts, pins, and when to answer them
 //   views.cpp       what is shown of it
 // Every change of a service goes through act(), which keeps the counts, timers and queues true.
@@ -39,7 +40,17 @@ struct WaitingRequest {
 struct WaitingSync {
   RequestId request;
   Instant deadline = never;
+  std::string message;  // what to say when it has settled
 };
+
+// A tip that is not applied because of what it holds.
+struct Refusal {
+  ObjectId commit;
+  std::string message;
+};
+
+// Of a service that is on trial: well, on its way or not well yet, or beyond what it can do by itself.
+enum class Verdict { good, pending, failed };
 
 struct Reconciler::State {
   State(Options, DurableState, std::vector<AdoptedService>);
@@ -55,6 +66,7 @@ struct Reconciler::State {
   void take(const ServiceRequested&);
   void take(const SyncRequested&);
   void take(const RollbackRequested&);
+  void take(const ApproveRequested&);
   void take(const BranchSwitched&);
   void take(const RequestNoticed&);
   void take(const ShutdownRequested&);
@@ -75,7 +87,6 @@ struct Reconciler::State {
   bool hold_back(Service& service, Wait wait, std::string reason);
   bool wait_for(Service& service, Service& other);
   bool is_pending(const Service& service) const;
-  bool has_held_dependency(const Service& service, std::string& which);
   void pull_in_dependencies(Service& service);
   Claim claim_of(const Service& service) const;
   bool clear_conflicts(Service& service);
@@ -101,6 +112,7 @@ struct Reconciler::State {
 
   // --- rollout ---
   std::optional<ObjectId> target() const;
+  std::optional<ObjectId> desired() const;
   std::optional<ObjectId> boot_commit() const;
   const char* target_cause() const;
   void pursue_target();
@@ -120,12 +132,42 @@ struct Reconciler::State {
   void end_settling_in();
   void set_outcome(Outcome reached, std::string message);
   HistoryEntry* history_of_current();  // to be changed; null when there is none
-  std::string bad_services() const;
+  std::string bad_services() const { return describe(bad); }
+  std::string describe(const std::set<ServiceId>& services) const;
   void lift_pin(std::string why);
   // A rollback that cannot be: the pin is what it was before.
   void undo_pin(const std::string& why);
   void set_pin(std::optional<Pin> pin);
   void record(HistoryEntry entry);
+
+  // --- admission and automatic rollback ---
+  bool is_tip_followed() const;
+  bool is_refused(const ObjectId& commit) const;
+  const Hold* shown_hold() const;
+  const std::string* denial_of_tip() const;
+  // Whether the loaded tip may be applied; where not, that is decided and told.
+  bool admit_tip();
+  void follow_tip();
+  const Denial* find_denial();
+  std::optional<std::string> pruning();
+  void stand_still();
+  void refuse_tip(const Denial& denial);
+  void hold_tip(Hold held);
+  void prepare_trial(bool was_booting, bool had_base, std::map<std::string, std::uint64_t> changed_units);
+  bool has_held_dependency(const Service& service) const;
+  bool is_denied(const Service& service) const;
+  void end_trial();
+  void pass_trial();
+  Verdict verdict_of(const Service& service) const;
+  void update_trial(Service& service);
+  bool is_trial_watched() const;
+  Instant trial_due() const;
+  void check_trial();
+  void fail_trial(const std::set<ServiceId>& culprits);
+  void drop_retreat();
+  void clear_denials_of_current();
+  bool is_returning() const;
+  std::string removed_by_rollout();
 
   // --- operators ---
   void request_start(Service& service, const ServiceRequested& request);
@@ -139,6 +181,7 @@ struct Reconciler::State {
   void answer_syncs();
   void answer(RequestId request, std::string message, Pid pid = 0);
   void refuse(RequestId request, std::string message, ErrorCode code = ErrorCode::failed);
+  bool is_rejection_shown() const;
   SyncState sync_state() const;
   std::string sync_error() const;
 
@@ -196,6 +239,8 @@ struct Reconciler::State {
   Instant retry_at = never;
   std::optional<Pin> pin_before;  // what a rollback replaced, until its commit is loaded
   bool is_pin_tried = true;
+  std::optional<Refusal> denied;  // the last tip that was refused for what it holds
+  std::optional<Hold> hold;       // the last tip that was held
 
   // The commit that is being applied, or was applied last.
   std::optional<CommitInfo> current;
@@ -208,6 +253,14 @@ struct Reconciler::State {
   std::array<std::set<ServiceId>, 3> unsettled;  // by Wave
   Instant healthy_at = never;
   std::vector<WaitingSync> syncs;
+
+  // The trial of the current commit, if it is on one.
+  std::set<ServiceId> on_trial;
+  std::set<ServiceId> trial_pending;  // of these, not well
+  std::set<ServiceId> trial_failed;   // of these, beyond hope
+  Instant trial_deadline = never;
+  Instant trial_passes_at = never;
+  bool is_target_news = false;  // decided at the end of a step: look again for what to load
 };
 
 template <typename Change>

@@ -45,9 +45,10 @@ NodeView Reconciler::State::node_view() const {
   NodeView shown{
       .branch = branch,
       .branch_commit = tip,
-      .desired_commit = is_booting ? (durable.pin ? std::optional(durable.pin->commit) : tip) : target(),
+      .desired_commit = desired(),
       .applied_commit = durable.applied,
       .pin = durable.pin,
+      .hold = shown_hold() != nullptr ? hold : std::nullopt,
       .sync = sync_state(),
       .error = sync_error(),
       .warnings = warnings,
@@ -60,7 +61,7 @@ NodeView Reconciler::State::node_view() const {
       .transient = count(ServiceState::starting) + count(ServiceState::reloading) +
                    count(ServiceState::stopping) + count(ServiceState::backoff),
   };
-  if (shown.sync == SyncState::rejected)
+  if (shown.sync == SyncState::rejected && is_rejection_shown())
     shown.warnings.insert(shown.warnings.begin(), rejection.begin(), rejection.end());
   for (unsigned number : counts)
     shown.total += number;
@@ -68,6 +69,7 @@ NodeView Reconciler::State::node_view() const {
 }
 
 std::optional<ObjectId> Reconciler::tip() const { return state_->tip; }
+std::optional<ObjectId> Reconciler::desired() const { return state_->desired(); }
 
 NodeView Reconciler::node() const { return state_->node_view(); }
 

@@ -11,12 +11,12 @@ namespace gitproc {
 namespace {
 
 constexpr RequestCommand all_commands[] = {
-    RequestCommand::status,        RequestCommand::list, RequestCommand::logs,
-    RequestCommand::start,         RequestCommand::stop, RequestCommand::restart,
-    RequestCommand::reload,        RequestCommand::sync, RequestCommand::rollback,
-    RequestCommand::switch_branch, RequestCommand::plan, RequestCommand::history,
-    RequestCommand::events,        RequestCommand::why,  RequestCommand::agent_reload,
-    RequestCommand::version,
+    RequestCommand::status,       RequestCommand::list,          RequestCommand::logs,
+    RequestCommand::start,        RequestCommand::stop,          RequestCommand::restart,
+    RequestCommand::reload,       RequestCommand::sync,          RequestCommand::rollback,
+    RequestCommand::approve,      RequestCommand::switch_branch, RequestCommand::plan,
+    RequestCommand::history,      RequestCommand::events,        RequestCommand::why,
+    RequestCommand::agent_reload, RequestCommand::version,
 };
 
 std::optional<RequestCommand> parse_command(std::string_view word) {
@@ -45,6 +45,7 @@ Arity arity_of(RequestCommand command) {
     case RequestCommand::list:
     case RequestCommand::sync:
     case RequestCommand::rollback:
+    case RequestCommand::approve:
     case RequestCommand::switch_branch:
     case RequestCommand::plan:
     case RequestCommand::history:
@@ -227,6 +228,7 @@ std::string_view to_string(RequestCommand command) {
     case RequestCommand::reload: return "reload";
     case RequestCommand::sync: return "sync";
     case RequestCommand::rollback: return "rollback";
+    case RequestCommand::approve: return "approve";
     case RequestCommand::switch_branch: return "switch";
     case RequestCommand::plan: return "plan";
     case RequestCommand::history: return "history";
@@ -252,6 +254,7 @@ bool is_readable_by_all(RequestCommand command) {
     case RequestCommand::reload:
     case RequestCommand::sync:
     case RequestCommand::rollback:
+    case RequestCommand::approve:
     case RequestCommand::switch_branch:
     case RequestCommand::plan:
     case RequestCommand::why:

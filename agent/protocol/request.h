@@ -28,6 +28,7 @@ enum class RequestCommand {
   reload,
   sync,
   rollback,
+  approve,
   switch_branch,
   plan,
   history,

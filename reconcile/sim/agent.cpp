@@ -23,6 +23,7 @@ struct Source {
   std::uint64_t operator()(const ServiceRequested&) const { return from_people; }
   std::uint64_t operator()(const SyncRequested&) const { return from_people; }
   std::uint64_t operator()(const RollbackRequested&) const { return from_people; }
+  std::uint64_t operator()(const ApproveRequested&) const { return from_people; }
   std::uint64_t operator()(const BranchSwitched&) const { return from_people; }
   std::uint64_t operator()(const RequestNoticed&) const { return from_people; }
   std::uint64_t operator()(const ShutdownRequested&) const { return from_people; }
@@ -38,11 +39,15 @@ void World::start_agent() {
   std::vector<AdoptedService> adopted = journal_.replay([this](Pid pid) { return machine_.is_alive(pid); });
   trace_.say(now_.instant,
              "=== the agent starts, and finds " + std::to_string(adopted.size()) + " services ===");
-  Reconciler::Options options{.boot_id = "boot " + std::to_string(boots_), .seed = chance_.next()};
+  Reconciler::Options options{.boot_id = "boot " + std::to_string(boots_),
+                              .seed = chance_.next(),
+                              .rollout_deadline = rollout_deadline_,
+                              .auto_rollback = rolls_back_,
+                              .prune_guard = has_guard_};
   agent_ = std::make_unique<Agent>(std::move(options), disk_.state, adopted);
   agent_->submitted = agent_->durable = agent_->reconciler.durable_version();
   if (disk_.state.branch_override) agent_->followed_override = disk_.state.branch_override->branch;
-  checks_.agent_started(adopted, now_.instant);
+  checks_.agent_started(adopted, disk_.state, now_.instant);
   for (const AdoptedService& record : adopted) {
     ServiceId id = *agent_->reconciler.find(record.name);
     agent_->names[id] = record.name;
@@ -81,6 +86,7 @@ void World::exit_agent() {
     disk_.state = agent_->waiting_to_write->second;
   else if (agent_->writing)
     disk_.state = agent_->writing->second;
+  checks_.written(disk_.state);
   while (!agent_->markers.empty()) {
     agent_->markers.front().first = now_.instant;
     set_markers();
@@ -345,6 +351,7 @@ void World::persist() {
 void World::finish_writes() {
   if (!agent_->writing || agent_->written_at > now_.instant) return;
   disk_.state = std::move(agent_->writing->second);
+  checks_.written(disk_.state);
   agent_->durable = agent_->writing->first;
   if (trace_.keeps_words()) {
     std::string words =

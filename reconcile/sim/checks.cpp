@@ -53,7 +53,14 @@ void Checks::agent_lost() {
   knows_relations_ = false;
 }
 
-void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant now) {
+void Checks::agent_started(const std::vector<AdoptedService>& adopted, const DurableState& disk,
+                           Instant now) {
+  denials_ = disk.denials;
+  retried_writes_ = 0;
+  is_approval_asked_ = false;
+  applying_.reset();  // which of the last ones it comes to know as what runs is not told
+  held_.reset();
+  followed_ = disk.followed ? std::optional(disk.followed->commit) : std::nullopt;
   for (auto& [name, service] : facts_) {
     service.is_up = service.is_ready = service.remains = service.is_ending = false;
     service.latch.reset();
@@ -137,6 +144,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     if (checked->error.empty()) unfit_.erase(name);
   } else if (const auto* exported = std::get_if<TreeExported>(&event)) {
     if (exported->error.empty()) knows_relations_ = true;
+    if (held_ != exported->commit) held_.reset();  // it is compared with another one from now on
   } else if (const auto* loaded = std::get_if<CommitLoaded>(&event)) {
     const Commit& commit = repository_.at(loaded->commit.id);
     for (const std::string& each : repository_.names()) {
@@ -159,7 +167,13 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     std::erase_if(stops_, [&](const auto& stop) { return stop.second == request->service; });
     if (request->verb == ServiceVerb::stop) stops_.emplace(request->request, request->service);
     if (request->verb != ServiceVerb::reload) facts(request->service).job_done.reset();
-  } else if (std::get_if<SyncRequested>(&event) != nullptr) {
+  } else if (std::get_if<ApproveRequested>(&event) != nullptr) {
+    is_approval_asked_ = true;
+    for (const std::string& each : repository_.names())
+      touch(each, now);  // what was loaded long ago happens now
+  } else if (const auto* sync = std::get_if<SyncRequested>(&event)) {
+    constexpr unsigned writes_at_once = 2;  // one is under way
+    if (sync->retries) retried_writes_ = writes_at_once;
     for (const std::string& each : repository_.names()) {
       if (unfit_.contains(each) || is_failed(each)) touch(each, now);
     }
@@ -190,6 +204,7 @@ void Checks::decided(const Commands& commands, Instant now) {
       touch(kill->unit->name, now);
     } else if (const auto* news = std::get_if<Announce>(&command)) {
       if (!news->service.empty()) facts(news->service).is_unknown = false;
+      note(*news);
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
       note(*record, now);
     }

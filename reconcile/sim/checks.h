@@ -32,8 +32,9 @@ class Checks {
   void fail(std::string what);
 
   // --- while it runs ---
+  void configured(bool rolls_back, bool has_guard);
   void booted();
-  void agent_started(const std::vector<AdoptedService>& adopted, Instant now);
+  void agent_started(const std::vector<AdoptedService>& adopted, const DurableState& disk, Instant now);
   void agent_lost();
   void told(const Event& event, const std::string& service, Instant now);
   void decided(const Commands& commands, Instant now);
@@ -42,6 +43,7 @@ class Checks {
   void stepped(bool had_events, Instant now, Instant next_deadline);
   void asked(RequestId request, std::string words) { unanswered_.emplace(request, std::move(words)); }
   void answered(const Answer& answer, const DurableState& on_disk);
+  void written(const DurableState& on_disk);
 
   // --- at rest ---
   struct Rest {
@@ -85,12 +87,17 @@ class Checks {
   bool has_cause(const std::string& name, Instant since) const;
   bool stops_before(const std::string& first, const std::string& second) const;
   void note(const RunRecord& record, Instant now);
+  // What may be applied (rollout_checks.cpp).
+  void note(const Announce& news);
+  void check_applying(const ObjectId& commit, const std::string& cause);
+  const Denial* find_denied(const ObjectId& commit) const;
+  bool is_retried() const { return retried_writes_ > 0; }
 
   bool is_running(const std::string& name) const;
   std::set<std::string> wanted(const UnitMap& units, const DurableState& disk) const;
   bool is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const;
   void check_running_set(const Rest& rest, const UnitMap& units);
-  void check_words(const Rest& rest, bool is_rejected);
+  void check_words(const Rest& rest, bool is_rejected, bool is_denied);
 
   const Machine& machine_;
   const Journal& journal_;
@@ -104,6 +111,15 @@ class Checks {
   std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
   std::set<std::string> was_pulled_;        // required or wanted by another one in some commit
   std::set<std::string> unfit_;             // whose new unit a preflight refused
+
+  bool rolls_back_ = false, has_guard_ = false;
+  std::vector<Denial> denials_;       // on disk
+  unsigned retried_writes_ = 0;       // the writes that may be the first after `sync --retry`
+  std::optional<ObjectId> applying_;  // the last that this agent began with
+  std::optional<ObjectId> followed_;  // of these, the last that was the tip
+  std::optional<ObjectId> held_;      // until it is approved, or compared with something else
+  std::optional<ObjectId> approved_;
+  bool is_approval_asked_ = false, is_switched_ = false;
   Instant last_step_at_{};
   unsigned idle_steps_ = 0;  // in a row, at one instant
   Instant second_began_at_{};

@@ -31,7 +31,7 @@ void World::act_as_operator() {
       now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(30));
   if (!agent_) return;
   RequestId id{++requests_};
-  switch (chance_.below(20)) {
+  switch (chance_.below(22)) {
     case 0:
     case 1:
       return ask(
@@ -42,6 +42,8 @@ void World::act_as_operator() {
     case 3: return ask(rollback_request(id), id);
     case 4: return switch_branch();
     case 5: return ask(RequestNoticed{id}, id);
+    case 7:
+    case 8: return ask(approve_request(id), id);
     case 6:
       if (chance_.one_in(2)) return tell(ShutdownRequested{chance_.one_in(2)});
       [[fallthrough]];
@@ -61,6 +63,13 @@ Event World::rollback_request(RequestId id) {
   RollbackRequested request{.request = id, .by = "operator", .reason = "", .waits = chance_.one_in(2)};
   if (chance_.one_in(2)) request.commit = repository_.any();
   if (chance_.one_in(3)) request.until = now_.wall + seconds(20);
+  return request;
+}
+
+Event World::approve_request(RequestId id) {
+  ApproveRequested request{
+      .request = id, .commit = std::nullopt, .by = "operator", .waits = chance_.one_in(2)};
+  if (chance_.one_in(2)) request.commit = repository_.tip(followed_branch());
   return request;
 }
 

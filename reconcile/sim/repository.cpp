@@ -49,6 +49,9 @@ const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
                  .at = {}};
   commit.is_broken = may_break && chance_.one_in(10);
   if (parent != nullptr) commit.units = commits_.at(*parent).units;
+  // A mistake that empties the node, or nearly.
+  bool prunes = parent != nullptr && chance_.one_in(12);
+  if (prunes) std::erase_if(commit.units, [this](const auto&) { return !chance_.one_in(4); });
   // Most commits change one or two things; some the whole.
   unsigned share = parent == nullptr ? 70 : chance_.one_in(6) ? 60 : 15;
   for (const std::string& name : names_) {

@@ -23,7 +23,16 @@ void Checks::at_rest(const Rest& rest) {
 
   const ObjectId target = disk.pin ? disk.pin->commit : rest.tip;
   bool is_rejected = repository_.at(target).is_broken;
-  if (!is_rejected && disk.applied != target) fail("the target is not applied");
+  std::optional<Hold> hold = rest.reconciler.node().hold;
+  if (hold && (disk.pin || hold->commit != rest.tip || !has_guard_))
+    fail("held is what nobody has to approve");
+  bool is_going_back = !disk.pin && disk.retreat && disk.applied != target;
+  bool is_denied = !disk.pin && !is_rejected && disk.applied != target &&
+                   (find_denied(target) != nullptr || (disk.retreat && disk.retreat->from == target));
+  if (!is_rejected && !is_denied && !hold && disk.applied != target) fail("the target is not applied");
+  if (is_going_back && disk.applied != disk.retreat->to)
+    fail("the node has not gone back to what was healthy");
+  if (disk.trial && !disk.pin) fail("a trial has no end");
 
   auto marker = [&](Marker which) {
     auto found = rest.markers.find(which);
@@ -32,6 +41,8 @@ void Checks::at_rest(const Rest& rest) {
   if (marker(Marker::applied) != disk.applied) fail("refs/gitproc/applied is not the applied commit");
   std::optional<ObjectId> pinned = disk.pin ? std::optional(disk.pin->commit) : std::nullopt;
   if (marker(Marker::pinned) != pinned) fail("refs/gitproc/pinned is not the pinned commit");
+  if (disk.healthy && marker(Marker::healthy) != disk.healthy)
+    fail("refs/gitproc/healthy is not the healthy commit");
   if (marker(Marker::healthy)) {
     // An agent that was killed may have set it before its history was on disk.
     bool was_applied = std::ranges::any_of(disk.history, [&](const HistoryEntry& entry) {
@@ -43,7 +54,7 @@ void Checks::at_rest(const Rest& rest) {
   if (disk.applied) {
     check_running_set(rest, repository_.at(*disk.applied).units);
   }
-  check_words(rest, is_rejected);
+  check_words(rest, is_rejected, is_denied);
 }
 
 // Active, with a process or without.
@@ -128,7 +139,7 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
   }
 }
 
-void Checks::check_words(const Rest& rest, bool is_rejected) {
+void Checks::check_words(const Rest& rest, bool is_rejected, bool is_denied) {
   NodeView node = rest.reconciler.node();
   bool is_tip_rejected = repository_.at(rest.tip).is_broken;
   bool is_anything_bad = false;
@@ -150,7 +161,7 @@ void Checks::check_words(const Rest& rest, bool is_rejected) {
   }
   switch (node.sync) {
     case SyncState::synced:
-      if (is_rejected) fail("synced, but the target was rejected");
+      if (is_rejected || is_denied) fail("synced, but the target was refused");
       if (!which.empty()) fail("synced, but " + which + " is not as it should be");
       return;
     case SyncState::degraded:
@@ -158,10 +169,12 @@ void Checks::check_words(const Rest& rest, bool is_rejected) {
       if (node.error.empty()) fail("degraded, and does not say why");
       return;
     case SyncState::rejected:
-      if (!is_rejected && !is_tip_rejected) fail("rejected, but the target is valid");
+      if (!is_rejected && !is_tip_rejected && !is_denied) fail("rejected, but the target is valid");
       return;
     case SyncState::progressing: fail("progressing for ever"); return;
-    case SyncState::held: fail("held, but by nobody"); return;
+    case SyncState::held:
+      if (!node.hold) fail("held, but by nobody");
+      return;
     case SyncState::error: fail("error at rest: " + node.error); return;
   }
   __builtin_unreachable();

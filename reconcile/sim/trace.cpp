@@ -68,6 +68,9 @@ struct EventWords {
   std::string operator()(const RollbackRequested& event) const {
     return id_text(event.request) + ": rollback " + (event.commit ? event.commit->hex().substr(32) : "");
   }
+  std::string operator()(const ApproveRequested& event) const {
+    return id_text(event.request) + ": approve " + (event.commit ? event.commit->hex().substr(32) : "");
+  }
   std::string operator()(const BranchSwitched& event) const { return "switched to " + event.branch; }
   std::string operator()(const RequestNoticed& event) const { return id_text(event.request) + ": noticed"; }
   std::string operator()(const ShutdownRequested& event) const {

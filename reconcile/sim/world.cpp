@@ -25,6 +25,10 @@ World::World(std::uint64_t seed, bool keeps_words)
       checks_(machine_, journal_, repository_) {}
 
 std::string World::run() {
+  rolls_back_ = chance_.one_in(2);
+  has_guard_ = chance_.one_in(2);
+  rollout_deadline_ = chance_.one_in(2) ? minutes(5) : chance_.span(seconds(15), seconds(60));
+  checks_.configured(rolls_back_, has_guard_);
   agent_starts_at_ = now_.instant;
   author_acts_at_ = now_.instant + chance_.span(seconds(1), seconds(30));
   operator_acts_at_ = chance_.one_in(4) ? never : now_.instant + chance_.span(seconds(1), seconds(20));
@@ -35,6 +39,14 @@ std::string World::run() {
   end_faults();
   run_until(now_.instant + liveness);
   check_rest(false);
+  bool is_held = agent_ && agent_->reconciler.node().hold.has_value();
+  if (is_held && chance_.one_in(2) && checks_.failure().empty()) {
+    RequestId id{++requests_};
+    ask(ApproveRequested{.request = id, .commit = std::nullopt, .by = "operator"}, id);
+    run_until(now_.instant + liveness);
+    check_rest(false);
+    if (agent_ && agent_->reconciler.node().hold) checks_.fail("what was approved is still held");
+  }
   bool ends_with_sync = chance_.one_in(2);
   if (ends_with_sync && agent_) {
     RequestId id{++requests_};

@@ -130,6 +130,7 @@ class World {
   void ask(Event request, RequestId id);
   Event service_request(RequestId id);
   Event rollback_request(RequestId id);
+  Event approve_request(RequestId id);
   void switch_branch();
   std::string followed_branch() const;
 
@@ -156,6 +157,10 @@ class World {
   Instant author_acts_at_ = never;
   Instant crash_at_ = never;  // of the agent, while it waits
   Instant power_loss_at_ = never;
+  // How the agent is configured, the same for all its lives.
+  bool rolls_back_ = false;
+  bool has_guard_ = false;
+  Duration rollout_deadline_{};
   bool is_over_ = false;  // an agent that ends is not started again
 };
 
