@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/protocol/paths.h"
+#include "drivers/base/listen_address.h"
 #include "reconcile/base/error.h"
 #include "reconcile/base/time.h"
 
@@ -37,6 +38,12 @@ struct Configuration {
   Duration min_healthy_time = std::chrono::seconds(10);
   Duration rollout_deadline = std::chrono::minutes(5);
   std::string cgroup_parent = "gitproc";
+  std::optional<ListenAddress> http_listen;  // nullopt: no HTTP
+  std::string http_tls_cert;                 // this and all below: "" is none
+  std::string http_tls_key;
+  std::string webhook_secret_file;
+  std::string notify_exec;  // a command line, as ExecStart= has it
+  std::string notify_url;
 
   bool operator==(const Configuration&) const = default;
 };

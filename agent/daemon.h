@@ -76,6 +76,11 @@ class Daemon {
   WallTime started_at() const { return started_at_; }
   // Commits between the one that is wanted and the tip, while pinned.
   unsigned behind() const { return behind_; }
+  // For how long the node has not been as git says; 0 while it is.
+  Duration sync_lag() const;
+  // Told of every change of the node's sync state, at the end of the turn; one listener.
+  using OnSync = std::function<void(SyncState)>;
+  void on_sync(OnSync on_sync) { on_sync_ = std::move(on_sync); }
   // Why the durable state cannot be written; "" when it can.
   std::string store_problem() const;
 
@@ -100,6 +105,7 @@ class Daemon {
   void wait_for_logs();
   void count_behind();
   void follow_branch_override();
+  void watch_sync();
   void forget(ServiceId service, const std::string& name);
 
   Configuration configuration_;
@@ -129,6 +135,9 @@ class Daemon {
   std::optional<std::string> followed_override_;
   std::optional<std::pair<ObjectId, ObjectId>> behind_between_;
   unsigned behind_ = 0;
+  SyncState sync_ = SyncState::progressing;
+  Instant unsynced_since_{};
+  OnSync on_sync_;
 };
 
 }  // namespace gitproc

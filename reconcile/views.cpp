@@ -71,6 +71,8 @@ std::optional<ObjectId> Reconciler::tip() const { return state_->tip; }
 
 NodeView Reconciler::node() const { return state_->node_view(); }
 
+SyncState Reconciler::sync() const { return state_->sync_state(); }
+
 std::vector<ServiceView> Reconciler::services() const {
   std::vector<ServiceView> shown;
   for (const auto& [name, id] : state_->table.by_name()) {
