@@ -76,9 +76,9 @@ class LoadedHttpService : public HttpService {
     return {.node =
                 [this](std::function<void(NodeFacts)> done) {
                   asio::post(loop_, [this, done = std::move(done)] {
-                    NodeView node = daemon_.reconciler().node();
-                    NodeFacts facts{.sync = std::string(to_string(node.sync)),
-                                    .error = std::move(node.error)};
+                    const Reconciler& reconciler = daemon_.reconciler();
+                    NodeFacts facts{.sync = std::string(to_string(reconciler.sync())),
+                                    .error = reconciler.sync_error()};
                     module_->post([done, facts = std::move(facts)] { done(facts); });
                   });
                 },

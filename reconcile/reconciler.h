@@ -83,6 +83,7 @@ class Reconciler {
   // --- views, for status ---
   NodeView node() const;
   SyncState sync() const;                     // node().sync alone, at no cost
+  std::string sync_error() const;             // node().error alone
   std::optional<ObjectId> tip() const;        // of the followed branch, as last observed
   std::vector<ServiceView> services() const;  // by name
   std::optional<ServiceView> service(std::string_view name) const;

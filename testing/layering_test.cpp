@@ -34,6 +34,8 @@ constexpr HeavyHeader heavy_headers[] = {
     {"nlohmann/json.hpp", "agent/"},
     {"nlohmann/json.hpp", "e2e/"},
     {"httplib.h", ""},
+    {"openssl/", ""},
+    {"prometheus/", ""},
     {"spdlog/", ""},
     {"git2", "drivers/git/"},
     {"CLI/", "cli/"},

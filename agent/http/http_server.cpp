@@ -67,7 +67,8 @@ struct Shared {
   std::list<std::weak_ptr<Connection>> reading;     // the one that has been at it for longest comes first
   std::set<std::shared_ptr<Connection>> answering;  // that the handler has
   std::size_t connections = 0;
-  std::size_t buffered_bytes = 0;
+  std::size_t buffered_bytes = 0;  // of requests
+  std::size_t answer_bytes = 0;
   asio::io_context loop{1};  // goes first: its handlers hold connections, which use the rest
 };
 
@@ -105,6 +106,7 @@ class StreamConnection : public Connection, public std::enable_shared_from_this<
   ~StreamConnection() override {
     leave_reading();
     shared_.buffered_bytes -= buffered_bytes_;
+    shared_.answer_bytes -= output_.size();
     --shared_.connections;
   }
 
@@ -228,7 +230,11 @@ class StreamConnection : public Connection, public std::enable_shared_from_this<
     leave_reading();
     auto self = this->shared_from_this();
     shared_.answering.erase(self);
+    bool is_small = response.body.size() <= http_small_answer_bytes;
+    if (!is_small && shared_.answer_bytes + response.body.size() > http_answers_limit_bytes)
+      response = {.status = 503, .body = "too busy\n"};
     output_ = encode(response, request_.method != "HEAD");
+    shared_.answer_bytes += output_.size();
     arm(http_write_deadline, [](StreamConnection& late) { late.close(); });
     asio::async_write(stream_, asio::buffer(output_), [self](const asio::error_code& error, std::size_t) {
       error ? self->close() : self->shut_down();

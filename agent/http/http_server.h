@@ -24,6 +24,9 @@ inline constexpr std::size_t http_head_limit_bytes = 16u << 10;
 inline constexpr std::size_t http_body_limit_bytes = 1u << 20;
 // Of all requests that are being read or answered.
 inline constexpr std::size_t http_buffered_limit_bytes = 16u << 20;
+// Of all answers that their peers have not taken yet; small ones are always given.
+inline constexpr std::size_t http_answers_limit_bytes = 32u << 20;
+inline constexpr std::size_t http_small_answer_bytes = 4u << 10;
 // From accepting a connection, a TLS handshake included, to the last byte of its request.
 inline constexpr std::chrono::seconds http_request_deadline{10};
 // For the handler; then the peer is told that the agent does not answer.

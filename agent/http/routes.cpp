@@ -43,10 +43,18 @@ void HttpRoutes::serve(const HttpRequest& request, HttpAnswer answer, Instant no
               .body = node.sync + (node.error.empty() ? "" : ": " + node.error) + "\n"});
     });
   }
-  metrics_.want(now, [this, answer](const MetricsFacts& facts) {
-    answer({.body = metrics_text(facts, webhook_counts()),
-            .content_type = "text/plain; version=0.0.4; charset=utf-8"});
+  metrics_.want(now, [this, answer, now](const MetricsFacts& facts) {
+    answer({.body = text_of(facts, now), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
   });
+}
+
+// Made once for all who ask within the same second: it reads files of every service.
+const std::string& HttpRoutes::text_of(const MetricsFacts& facts, Instant now) {
+  if (!metrics_made_at_ || now - *metrics_made_at_ >= metrics_lifetime) {
+    metrics_text_ = metrics_text(facts, webhook_counts());
+    metrics_made_at_ = now;
+  }
+  return metrics_text_;
 }
 
 void HttpRoutes::webhook(const HttpRequest& request, const HttpAnswer& answer, Instant now) {

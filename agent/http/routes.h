@@ -91,6 +91,7 @@ class HttpRoutes {
   void serve(const HttpRequest& request, HttpAnswer answer, Instant now);
 
  private:
+  const std::string& text_of(const MetricsFacts& facts, Instant now);
   void webhook(const HttpRequest& request, const HttpAnswer& answer, Instant now);
   std::vector<Count> webhook_counts() const;
 
@@ -98,6 +99,8 @@ class HttpRoutes {
   std::optional<WebhookGate> gate_;
   SharedQuestion<NodeFacts> node_;
   SharedQuestion<MetricsFacts> metrics_;
+  std::string metrics_text_;
+  std::optional<Instant> metrics_made_at_;
   std::array<std::uint64_t, webhook_verdicts> webhooks_{};  // by WebhookVerdict
 };
 
