@@ -13,10 +13,13 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "agent/child_exits.h"
 #include "agent/configuration.h"
 #include "agent/control_server.h"
 #include "agent/daemon.h"
+#include "agent/http_service.h"
 #include "agent/machine.h"
+#include "agent/notices.h"
 #include "agent/requests.h"
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
@@ -158,12 +161,14 @@ Result<CgroupTree> open_cgroups(const std::string& parent) {
 // What this node has to do without is said in `unavailable`.
 Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& configuration,
                                                            const Machine& machine,
+                                                           const ChildExits& child_exits,
                                                            std::vector<std::string>& unavailable) {
-  LinuxProcessDriver::Options options{.facts = exec_facts(configuration, machine.specifiers),
-                                      .run_directory = configuration.run_dir,
-                                      .boot_id = machine.boot_id,
-                                      .cgroups = std::nullopt,
-                                      .on_other_exit = nullptr};
+  LinuxProcessDriver::Options options{
+      .facts = exec_facts(configuration, machine.specifiers),
+      .run_directory = configuration.run_dir,
+      .boot_id = machine.boot_id,
+      .cgroups = std::nullopt,
+      .on_other_exit = [&child_exits](Pid pid, const ExitStatus& status) { child_exits.tell(pid, status); }};
   if (Result<CgroupTree> cgroups = open_cgroups(configuration.cgroup_parent); cgroups) {
     options.cgroups = *std::move(cgroups);
   } else if (cgroups.error().code == ErrorCode::busy) {
@@ -174,6 +179,30 @@ Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& 
   if (::geteuid() != 0)
     unavailable.push_back("User=, Group= and what else needs root: the agent runs as an ordinary user");
   return LinuxProcessDriver::open(std::move(options));
+}
+
+// Nothing where nobody is to be notified.
+std::unique_ptr<Notices> start_notices(asio::io_context& loop, Daemon& daemon, ChildExits& child_exits,
+                                       const Configuration& configuration) {
+  Notifier::Options options{.command = {}, .url = configuration.notify_url};
+  if (!configuration.notify_exec.empty()) options.command = *parse_notice_command(configuration.notify_exec);
+  if (options.command.empty() && options.url.empty()) return nullptr;
+  return std::make_unique<Notices>(loop, daemon, child_exits, options);
+}
+
+// Nothing where `http.listen` is not set: the libraries behind it are not even loaded.
+Result<std::unique_ptr<HttpService>> start_http(asio::io_context& loop, Daemon& daemon,
+                                                const Notices* notices, const Configuration& configuration) {
+  if (!configuration.http_listen) return nullptr;
+  HttpService::Options options{.address = *configuration.http_listen,
+                               .tls_certificate = configuration.http_tls_cert,
+                               .tls_key = configuration.http_tls_key,
+                               .secret_file = configuration.webhook_secret_file};
+  auto fetch = [&daemon](const std::string&) { daemon.git().refresh([] {}); };
+  Result<std::unique_ptr<HttpService>> http = HttpService::start(loop, daemon, notices, options, fetch);
+  if (http)
+    spdlog::info("HTTP{} on {}", options.tls_key.empty() ? "" : " with TLS", to_string((*http)->address()));
+  return http;
 }
 
 int run(const AgentArguments& arguments, const Configuration& configuration) {
@@ -206,7 +235,9 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   NodeIdentity node{.name = configuration.node.empty() ? machine.specifiers.host_name : configuration.node,
                     .labels = configuration.labels};
   std::vector<std::string> unavailable;
-  Result<std::unique_ptr<LinuxProcessDriver>> processes = open_processes(configuration, machine, unavailable);
+  ChildExits child_exits;
+  Result<std::unique_ptr<LinuxProcessDriver>> processes =
+      open_processes(configuration, machine, child_exits, unavailable);
   if (!processes) return refuse(processes.error().message, exit_failed);
   Result<std::unique_ptr<StoreWriter>> writer = StoreWriter::start(store);
   if (!writer) return refuse(writer.error().message, exit_failed);
@@ -233,6 +264,9 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
         requests.serve(peer, std::move(request), std::move(reply));
       });
   if (!server) return refuse(server.error().message, exit_failed);
+  std::unique_ptr<Notices> notices = start_notices(loop, daemon, child_exits, configuration);
+  Result<std::unique_ptr<HttpService>> http = start_http(loop, daemon, notices.get(), configuration);
+  if (!http) return refuse(http.error().message, exit_failed);
   if (Result<void> started = daemon.start(); !started) return refuse(started.error().message, exit_failed);
   Signals signals(loop, daemon, requests);
   spdlog::info("node {} follows {} (control socket {})", daemon.node().name, configuration.repo,

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "agent/notice.h"
 #include "agent/protocol/json.h"
 #include "drivers/base/system_call.h"
+#include "drivers/health/probe_address.h"
 #include "reconcile/base/strings.h"
 #include "reconcile/unit/values.h"
 
@@ -141,6 +143,50 @@ Result<void> set_cgroup_parent(Configuration& configuration, const Json& value) 
   return {};
 }
 
+Result<void> set_http_listen(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  configuration.http_listen.reset();
+  if (text->empty()) return {};
+  Result<ListenAddress> address = parse_listen_address(*text);
+  if (!address) return std::unexpected(address.error());
+  configuration.http_listen = *std::move(address);
+  return {};
+}
+
+// A path, or "" for none.
+template <auto member>
+Result<void> set_optional_path(Configuration& configuration, const Json& value) {
+  if (value == "") {
+    (configuration.*member).clear();
+    return {};
+  }
+  return set_path<member>(configuration, value);
+}
+
+Result<void> set_notify_exec(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  if (!text->empty()) {
+    if (Result<std::vector<std::string>> command = parse_notice_command(*text); !command)
+      return std::unexpected(command.error());
+  }
+  configuration.notify_exec = *std::move(text);
+  return {};
+}
+
+Result<void> set_notify_url(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  if (!text->empty()) {
+    // Not told what it was instead: such URLs are secrets.
+    if (Result<void> checked = check_http_url(*text); !checked)
+      return fail("must be an http:// or https:// URL", ErrorCode::invalid);
+  }
+  configuration.notify_url = *std::move(text);
+  return {};
+}
+
 constexpr Key keys[] = {
     {"repo", false, set_path<&Configuration::repo>, [](const Configuration& c) { return Json(c.repo); }},
     {"branch", false, set_branch, [](const Configuration& c) { return Json(c.branch.value_or("")); }},
@@ -170,6 +216,16 @@ constexpr Key keys[] = {
     {"rollout.deadline", false, set_span<&Configuration::rollout_deadline>,
      [](const Configuration& c) { return Json(c.rollout_deadline.count()); }},
     {"cgroup.parent", false, set_cgroup_parent, [](const Configuration& c) { return Json(c.cgroup_parent); }},
+    {"http.listen", false, set_http_listen,
+     [](const Configuration& c) { return Json(c.http_listen ? to_string(*c.http_listen) : ""); }},
+    {"http.tls_cert", false, set_optional_path<&Configuration::http_tls_cert>,
+     [](const Configuration& c) { return Json(c.http_tls_cert); }},
+    {"http.tls_key", false, set_optional_path<&Configuration::http_tls_key>,
+     [](const Configuration& c) { return Json(c.http_tls_key); }},
+    {"webhook.secret_file", false, set_optional_path<&Configuration::webhook_secret_file>,
+     [](const Configuration& c) { return Json(c.webhook_secret_file); }},
+    {"notify.exec", false, set_notify_exec, [](const Configuration& c) { return Json(c.notify_exec); }},
+    {"notify.url", false, set_notify_url, [](const Configuration& c) { return Json(c.notify_url); }},
 };
 
 // Keys of the documentation whose part is not in this version.
@@ -188,13 +244,7 @@ constexpr std::string_view keys_of_other_versions[] = {"remote.url",
                                                        "verify.keyring",
                                                        "verify.since",
                                                        "isolation.pid_namespace",
-                                                       "isolation.unenforceable",
-                                                       "http.listen",
-                                                       "http.tls_cert",
-                                                       "http.tls_key",
-                                                       "webhook.secret_file",
-                                                       "notify.exec",
-                                                       "notify.url"};
+                                                       "isolation.unenforceable"};
 
 Result<void> set_key(Configuration& configuration, std::string_view name, const Json& value) {
   for (const Key& key : keys) {
@@ -217,6 +267,18 @@ Result<void> set_all(Configuration& configuration, const std::string& prefix, co
         is_group ? set_all(configuration, key + ".", value) : set_key(configuration, key, value);
     if (!set) return set;
   }
+  return {};
+}
+
+// What only all keys together can tell.
+Result<void> check_together(const Configuration& configuration) {
+  if (configuration.http_tls_cert.empty() != configuration.http_tls_key.empty())
+    return fail("'http.tls_cert' and 'http.tls_key' need each other", ErrorCode::invalid);
+  bool has_http = configuration.http_listen.has_value();
+  if (!has_http && !configuration.http_tls_cert.empty())
+    return fail("'http.tls_cert' needs 'http.listen'", ErrorCode::invalid);
+  if (!has_http && !configuration.webhook_secret_file.empty())
+    return fail("'webhook.secret_file' needs 'http.listen'", ErrorCode::invalid);
   return {};
 }
 
@@ -305,7 +367,11 @@ Result<Configuration> load_configuration(const AgentArguments& arguments, const 
     return std::unexpected(text.error());
   Result<Configuration> configuration = parse_configuration(text ? *text : "", file, defaults);
   if (!configuration) return configuration;
-  return apply_arguments(*std::move(configuration), arguments);
+  configuration = apply_arguments(*std::move(configuration), arguments);
+  if (!configuration) return configuration;
+  if (Result<void> checked = check_together(*configuration); !checked)
+    return std::unexpected(checked.error());
+  return configuration;
 }
 
 std::vector<std::string> changed_keys(const Configuration& from, const Configuration& to) {

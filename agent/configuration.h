@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/protocol/paths.h"
+#include "drivers/base/listen_address.h"
 #include "reconcile/base/error.h"
 #include "reconcile/base/time.h"
 
@@ -39,6 +40,12 @@ struct Configuration {
   bool auto_rollback = false;
   bool prune_guard = true;
   std::string cgroup_parent = "gitproc";
+  std::optional<ListenAddress> http_listen;  // nullopt: no HTTP
+  std::string http_tls_cert;                 // this and all below: "" is none
+  std::string http_tls_key;
+  std::string webhook_secret_file;
+  std::string notify_exec;  // a command line, as ExecStart= has it
+  std::string notify_url;
 
   bool operator==(const Configuration&) const = default;
 };

@@ -52,6 +52,7 @@ Daemon::Daemon(Parts parts)
       wiring_(std::make_unique<Wiring>(parts.loop)) {
   Now now = read_clocks();
   started_at_ = now.wall;
+  unsynced_since_ = now.instant;
   Reconciler::Options options{.boot_id = machine_.boot_id,
                               .seed = static_cast<std::uint64_t>(now.wall.time_since_epoch().count()),
                               .min_healthy_time = configuration_.min_healthy_time,
@@ -147,6 +148,7 @@ void Daemon::turn() {
   if (std::exchange(has_news_, false)) spdlog::default_logger()->flush();
   follow_branch_override();
   look_ahead();
+  watch_sync();
   arm_timer();
   if (!pending_events_.empty() || !pending_commands_.empty()) schedule_turn();
 }
@@ -251,6 +253,18 @@ void Daemon::announce(const Announce& announcement) {
   }
   has_news_ = true;
   events_.add({read_clocks().wall, announcement});
+}
+
+void Daemon::watch_sync() {
+  SyncState now = reconciler_->sync();
+  if (now == sync_) return;
+  if (sync_ == SyncState::synced) unsynced_since_ = read_clocks().instant;
+  sync_ = now;
+  if (on_sync_) on_sync_(now);
+}
+
+Duration Daemon::sync_lag() const {
+  return sync_ == SyncState::synced ? Duration::zero() : read_clocks().instant - unsynced_since_;
 }
 
 // --- what must be remembered ---

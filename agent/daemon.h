@@ -84,6 +84,11 @@ class Daemon {
     std::string error;  // why it would not be applied
   };
   const Outlook& outlook() const { return outlook_; }
+  // For how long the node has not been as git says; 0 while it is.
+  Duration sync_lag() const;
+  // Told of every change of the node's sync state, at the end of the turn; one listener.
+  using OnSync = std::function<void(SyncState)>;
+  void on_sync(OnSync on_sync) { on_sync_ = std::move(on_sync); }
   // Why the durable state cannot be written; "" when it can.
   std::string store_problem() const;
 
@@ -108,6 +113,7 @@ class Daemon {
   void wait_for_logs();
   void look_ahead();
   void follow_branch_override();
+  void watch_sync();
   void forget(ServiceId service, const std::string& name);
 
   Configuration configuration_;
@@ -138,6 +144,9 @@ class Daemon {
   // The desired commit and the tip that it is about, and whether that is planned.
   std::optional<std::tuple<ObjectId, ObjectId, bool>> outlook_of_;
   Outlook outlook_;
+  SyncState sync_ = SyncState::progressing;
+  Instant unsynced_since_{};
+  OnSync on_sync_;
 };
 
 }  // namespace gitproc

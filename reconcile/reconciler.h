@@ -95,6 +95,8 @@ class Reconciler {
 
   // --- views, for status ---
   NodeView node() const;
+  SyncState sync() const;                     // node().sync alone, at no cost
+  std::string sync_error() const;             // node().error alone
   std::optional<ObjectId> tip() const;        // of the followed branch, as last observed
   std::optional<ObjectId> desired() const;    // NodeView::desired_commit
   std::vector<ServiceView> services() const;  // by name

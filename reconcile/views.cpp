@@ -73,6 +73,10 @@ std::optional<ObjectId> Reconciler::desired() const { return state_->desired(); 
 
 NodeView Reconciler::node() const { return state_->node_view(); }
 
+SyncState Reconciler::sync() const { return state_->sync_state(); }
+
+std::string Reconciler::sync_error() const { return state_->sync_error(); }
+
 std::vector<ServiceView> Reconciler::services() const {
   std::vector<ServiceView> shown;
   for (const auto& [name, id] : state_->table.by_name()) {

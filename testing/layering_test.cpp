@@ -34,6 +34,8 @@ constexpr HeavyHeader heavy_headers[] = {
     {"nlohmann/json.hpp", "agent/"},
     {"nlohmann/json.hpp", "e2e/"},
     {"httplib.h", ""},
+    {"openssl/", ""},
+    {"prometheus/", ""},
     {"spdlog/", ""},
     {"git2", "drivers/git/"},
     {"CLI/", "cli/"},
@@ -71,6 +73,7 @@ bool may_include(std::string_view path, std::string_view included) {
   if (in(path, "drivers/")) {
     return in(included, folder_of(path)) || in(included, "drivers/base/") ||
            (in(path, "drivers/process/") && in(included, "drivers/cgroup/")) ||
+           (in(path, "drivers/health/") && in(included, "drivers/web/")) ||
            may_use_reconcile(included, vocabulary_storey);
   }
   if (in(path, "agent/protocol/")) return in(included, "agent/protocol/") || in(included, "reconcile/base/");
