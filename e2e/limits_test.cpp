@@ -122,7 +122,7 @@ TEST_CASE("a fork bomb ends at TasksMax=, and the agent goes on answering", "[li
   });
   auto before = std::chrono::steady_clock::now();
   CHECK(box.cli({"restart", "other"}).exit_code == 0);
-  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(10));
+  CHECK(std::chrono::steady_clock::now() - before < patience);
   CHECK(box.service("bomb")["tasks"].get<int>() <= 40);
   CHECK(box.cli({"stop", "bomb"}).exit_code == 0);
   CHECK(box.service("bomb")["pid"].is_null());
@@ -247,8 +247,9 @@ TEST_CASE("what the kernel cannot enforce is told, or refuses the service", "[li
 }
 
 TEST_CASE("what cannot die is named, and not waited for", "[limits]") {
-  if (::access("/sys/fs/cgroup/freezer/tasks", W_OK) != 0)
-    GITPROC_SKIP("needs root and the v1 freezer: what is frozen there does not die of SIGKILL");
+  bool has_freezer = ::access("/sys/fs/cgroup/freezer/tasks", W_OK) == 0;
+  if (!has_freezer || !std::filesystem::exists("/sys/fs/cgroup/unified"))
+    GITPROC_SKIP("needs root and the v1 freezer beside v2: what is frozen there does not die of SIGKILL");
   Sandbox box;
   box.write("stuck.service", sleeper + "TimeoutStopSec=500ms\n");
   box.commit();
@@ -275,6 +276,7 @@ TEST_CASE("an ordinary user's agent uses the subtree that it was given", "[limit
   constexpr uid_t user = 65534;
   const bool is_unified = std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers");
   const std::string mount = is_unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+  if (::access(mount.c_str(), W_OK) != 0) GITPROC_SKIP("no cgroup v2 tree");
   Sandbox box(user);
   std::string given = mount + "/" + group_name(box) + "-given";
   REQUIRE(::mkdir(given.c_str(), 0755) == 0);
