@@ -119,6 +119,13 @@ Result<void> set_on_invalid(Configuration& configuration, const Json& value) {
   return found;
 }
 
+Result<void> set_unenforceable(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"warn", "refuse"}, index);
+  if (found) configuration.refuses_unenforceable = index == 1;
+  return found;
+}
+
 Result<void> set_log_level(Configuration& configuration, const Json& value) {
   std::size_t index = 0;
   Result<void> found = set_word(value, {"error", "warning", "info", "debug"}, index);
@@ -226,25 +233,17 @@ constexpr Key keys[] = {
      [](const Configuration& c) { return Json(c.webhook_secret_file); }},
     {"notify.exec", false, set_notify_exec, [](const Configuration& c) { return Json(c.notify_exec); }},
     {"notify.url", false, set_notify_url, [](const Configuration& c) { return Json(c.notify_url); }},
+    {"isolation.unenforceable", false, set_unenforceable,
+     [](const Configuration& c) { return Json(c.refuses_unenforceable); }},
 };
 
 // Keys of the documentation whose part is not in this version.
-constexpr std::string_view keys_of_other_versions[] = {"remote.url",
-                                                       "remote.poll_interval",
-                                                       "remote.timeout",
-                                                       "remote.ssh_key",
-                                                       "remote.known_hosts",
-                                                       "remote.ca_file",
-                                                       "remote.username",
-                                                       "remote.password_file",
-                                                       "remote.force_push",
-                                                       "remote.insecure",
-                                                       "verify.mode",
-                                                       "verify.allowed_signers",
-                                                       "verify.keyring",
-                                                       "verify.since",
-                                                       "isolation.pid_namespace",
-                                                       "isolation.unenforceable"};
+constexpr std::string_view keys_of_other_versions[] = {
+    "remote.url",      "remote.poll_interval", "remote.timeout",
+    "remote.ssh_key",  "remote.known_hosts",   "remote.ca_file",
+    "remote.username", "remote.password_file", "remote.force_push",
+    "remote.insecure", "verify.mode",          "verify.allowed_signers",
+    "verify.keyring",  "verify.since",         "isolation.pid_namespace"};
 
 Result<void> set_key(Configuration& configuration, std::string_view name, const Json& value) {
   for (const Key& key : keys) {

@@ -46,6 +46,7 @@ struct Configuration {
   std::string webhook_secret_file;
   std::string notify_exec;  // a command line, as ExecStart= has it
   std::string notify_url;
+  bool refuses_unenforceable = false;  // isolation.unenforceable: "refuse"
 
   bool operator==(const Configuration&) const = default;
 };

@@ -16,6 +16,8 @@ namespace {
 
 // Commands that cost a process or a directory, done before the loop looks at sockets and exits again.
 constexpr unsigned costly_commands_per_turn = 64;
+// So many times limits are written in the time that it takes to make a process.
+constexpr unsigned adjustments_of_a_process = 8;
 // `behind` of `status` is counted up to this.
 constexpr unsigned behind_limit = 10'000;
 
@@ -144,6 +146,8 @@ void Daemon::turn() {
       if (execute(command)) ++costly;
     }
   } while (!pending_events_.empty() && costly < costly_commands_per_turn);
+  for (std::string& what : processes_.take_unavailable())
+    add_unavailable(std::move(what));
   persist();
   if (std::exchange(has_news_, false)) spdlog::default_logger()->flush();
   follow_branch_override();
@@ -177,6 +181,14 @@ bool Daemon::execute(const Command& command) {
     bool operator()(const CleanUp& clean) {
       if (clean.is_removed) daemon.forget(clean.service, clean.unit->name);
       daemon.processes_.clean_up(clean);
+      return false;
+    }
+    bool operator()(const AdjustLimits& adjust) {
+      daemon.processes_.adjust_limits(adjust);
+      return ++daemon.adjusted_ % adjustments_of_a_process == 0;
+    }
+    bool operator()(const FindSurvivors& find) {
+      daemon.pending_events_.emplace_back(daemon.processes_.find_survivors(find));
       return false;
     }
     bool operator()(const CheckConditions& check) {

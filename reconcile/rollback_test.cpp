@@ -212,6 +212,8 @@ class Node {
   }
   void carry_out(const AwaitMainPid&) {}
   void carry_out(const CleanUp&) {}
+  void carry_out(const AdjustLimits&) {}
+  void carry_out(const FindSurvivors&) {}
   void carry_out(const CheckConditions&) {}
   void carry_out(const Preflight& check) {
     events.push_back(PreflightChecked{check.service, check.unit->fingerprint,
