@@ -26,6 +26,13 @@ std::string_view first_word(std::string_view text) { return text.substr(0, text.
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
+// The last line of what a program complains of, to be put behind a clause.
+std::string quoted(std::string_view complaint) {
+  complaint = trim(complaint);
+  std::string_view last = complaint.substr(complaint.rfind('\n') + 1);
+  return last.empty() ? "" : " (" + printable(trim(last)) + ")";
+}
+
 }  // namespace
 
 Refusal judge_openpgp(std::string_view status_lines) {
@@ -69,7 +76,8 @@ Refusal explain_no_principals(std::string_view complaint) {
   if (has(complaint, "key is not yet valid"))
     return "is signed by an SSH key that is not valid yet (valid-after)";
   if (has(complaint, "ertificate")) return "is signed by an SSH certificate that is not good";
-  return "is signed by an SSH key that is not listed";
+  if (has(complaint, "No principal matched")) return "is signed by an SSH key that is not listed";
+  return "carries an SSH signature that cannot be checked" + quoted(complaint);
 }
 
 Refusal judge_ssh(std::string_view output, std::string_view complaint) {
@@ -79,7 +87,8 @@ Refusal judge_ssh(std::string_view output, std::string_view complaint) {
   if (has(complaint, "namespace")) return "carries an SSH signature that was not made for git";
   if (has(complaint, "key has expired") || has(complaint, "not yet valid"))
     return explain_no_principals(complaint);
-  return "carries a bad SSH signature";
+  if (has(output, "Could not verify signature")) return "carries a bad SSH signature";
+  return "carries an SSH signature that cannot be checked" + quoted(complaint);
 }
 
 }  // namespace gitproc

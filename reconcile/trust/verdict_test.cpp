@@ -50,8 +50,9 @@ TEST_CASE("an SSH signature is good when ssh-keygen says so") {
   CHECK(judge_ssh("Could not verify signature.\n", "Couldn't verify signature: namespace does not match\n") ==
         "carries an SSH signature that was not made for git");
   CHECK(judge_ssh("Good \"file\" signature for a@x with ED25519 key SHA256:4l\n", "") ==
-        "carries a bad SSH signature");
-  CHECK(judge_ssh("", "") == "carries a bad SSH signature");
+        "carries an SSH signature that cannot be checked");
+  CHECK(judge_ssh("", "warning: x\nNo user exists for uid 65534\r\n") ==
+        "carries an SSH signature that cannot be checked (No user exists for uid 65534)");
 }
 
 TEST_CASE("an SSH key is listed for its principals") {
