@@ -5,6 +5,7 @@
 
 #include "agent/protocol/json.h"
 #include "drivers/base/system_call.h"
+#include "drivers/git/signatures.h"
 #include "reconcile/base/strings.h"
 #include "reconcile/unit/values.h"
 
@@ -140,6 +141,31 @@ Result<void> set_cgroup_parent(Configuration& configuration, const Json& value) 
   return {};
 }
 
+template <auto member>
+Result<void> set_key_file(Configuration& configuration, const Json& value) {
+  Result<std::string> path = text_of(value);
+  if (path && !path->empty()) path = absolute_path_of(value);
+  if (!path) return std::unexpected(path.error());
+  configuration.signatures.*member = *path;
+  return {};
+}
+
+Result<void> set_verify_mode(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"range", "tip"}, index);
+  if (found) configuration.signatures.judges_only_the_tip = index == 1;
+  return found;
+}
+
+Result<void> set_verify_since(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  configuration.signatures.since = ObjectId::parse(*text);
+  // Anything shorter, or a tag, could come to mean another commit.
+  bool is_good = text->empty() || configuration.signatures.since;
+  return is_good ? Result<void>{} : fail("must be the full hash of a commit", ErrorCode::invalid);
+}
+
 constexpr Key keys[] = {
     {"repo", false, set_path<&Configuration::repo>, [](const Configuration& c) { return Json(c.repo); }},
     {"branch", false, set_branch, [](const Configuration& c) { return Json(c.branch.value_or("")); }},
@@ -163,6 +189,16 @@ constexpr Key keys[] = {
      [](const Configuration& c) { return Json(c.min_healthy_time.count()); }},
     {"rollout.deadline", false, set_span<&Configuration::rollout_deadline>,
      [](const Configuration& c) { return Json(c.rollout_deadline.count()); }},
+    {"verify.mode", false, set_verify_mode,
+     [](const Configuration& c) { return Json(c.signatures.judges_only_the_tip); }},
+    {"verify.allowed_signers", false, set_key_file<&SignaturePolicy::allowed_signers>,
+     [](const Configuration& c) { return Json(c.signatures.allowed_signers); }},
+    {"verify.keyring", false, set_key_file<&SignaturePolicy::keyring>,
+     [](const Configuration& c) { return Json(c.signatures.keyring); }},
+    {"verify.since", false, set_verify_since,
+     [](const Configuration& c) {
+       return Json(c.signatures.since ? c.signatures.since->hex() : std::string());
+     }},
     {"cgroup.parent", false, set_cgroup_parent, [](const Configuration& c) { return Json(c.cgroup_parent); }},
 };
 
@@ -178,10 +214,6 @@ constexpr std::string_view keys_of_other_versions[] = {"prune_guard",
                                                        "remote.password_file",
                                                        "remote.force_push",
                                                        "remote.insecure",
-                                                       "verify.mode",
-                                                       "verify.allowed_signers",
-                                                       "verify.keyring",
-                                                       "verify.since",
                                                        "rollout.auto_rollback",
                                                        "isolation.pid_namespace",
                                                        "isolation.unenforceable",
@@ -223,6 +255,23 @@ Result<std::string> absolute(const std::string& path) {
   std::string full = std::string(directory) + "/" + path;
   ::free(directory);
   return full;
+}
+
+// What one key by itself cannot tell.
+Result<void> check_signatures(const SignaturePolicy& signatures) {
+  bool says_how = signatures.since || signatures.judges_only_the_tip;
+  if (says_how && !signatures.is_set()) {
+    return fail(
+        "'verify' needs the keys to verify by: verify.allowed_signers (SSH) or verify.keyring (OpenPGP)",
+        ErrorCode::invalid);
+  }
+  for (const auto& [key, path] : {std::pair("verify.allowed_signers", signatures.allowed_signers),
+                                  std::pair("verify.keyring", signatures.keyring)}) {
+    if (path.empty()) continue;
+    if (Result<void> checked = check_key_file(path); !checked)
+      return fail("'" + std::string(key) + "': " + checked.error().message, ErrorCode::invalid);
+  }
+  return {};
 }
 
 }  // namespace
@@ -301,7 +350,11 @@ Result<Configuration> load_configuration(const AgentArguments& arguments, const 
     return std::unexpected(text.error());
   Result<Configuration> configuration = parse_configuration(text ? *text : "", file, defaults);
   if (!configuration) return configuration;
-  return apply_arguments(*std::move(configuration), arguments);
+  configuration = apply_arguments(*std::move(configuration), arguments);
+  if (!configuration) return configuration;
+  if (Result<void> checked = check_signatures(configuration->signatures); !checked)
+    return std::unexpected(checked.error());
+  return configuration;
 }
 
 std::vector<std::string> changed_keys(const Configuration& from, const Configuration& to) {

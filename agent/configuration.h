@@ -13,6 +13,7 @@
 #include "agent/protocol/paths.h"
 #include "reconcile/base/error.h"
 #include "reconcile/base/time.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -37,6 +38,7 @@ struct Configuration {
   Duration min_healthy_time = std::chrono::seconds(10);
   Duration rollout_deadline = std::chrono::minutes(5);
   std::string cgroup_parent = "gitproc";
+  SignaturePolicy signatures;  // verify.*
 
   bool operator==(const Configuration&) const = default;
 };

@@ -13,6 +13,7 @@
 #include "agent/protocol/version.h"
 #include "drivers/base/system_call.h"
 #include "drivers/git/commit_loader.h"
+#include "drivers/git/signatures.h"
 #include "reconcile/base/civil.h"
 #include "reconcile/plan/plan.h"
 
@@ -33,6 +34,17 @@ std::uint64_t resident_bytes() {
   unsigned long size = 0, resident = 0;
   if (!statm || std::sscanf(statm->c_str(), "%lu %lu", &size, &resident) != 2) return 0;
   return std::uint64_t{resident} * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Files of what the policy refuses are not even looked at to be shown.
+Result<void> check_trust(Repository& repository, const SignaturePolicy& policy,
+                         const VerifiedCommits& verified, const ObjectId& commit) {
+  if (!policy.is_set()) return {};
+  Result<Judgement> judgement =
+      judge_commit(repository, policy, {.commit = commit, .branch = "", .verified = verified});
+  if (!judgement) return std::unexpected(judgement.error());
+  if (judgement->reasons.empty()) return {};
+  return fail("commit " + commit.abbreviated() + " cannot be applied: " + judgement->reasons.front());
 }
 
 Error no_service(const std::string& name) { return Error{"no service '" + name + "'", ErrorCode::not_found}; }
@@ -319,13 +331,19 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
       .node = std::move(identity), .specifiers = daemon_.machine().specifiers, .skips_invalid = false};
   std::string branch = node.branch;
   std::optional<ObjectId> applied = node.applied_commit;
+  SignaturePolicy signatures = daemon_.configuration().signatures;
+  VerifiedCommits verified = daemon_.reconciler().durable().verified;
   std::string to = request.args.commit.value_or("HEAD");
   std::optional<std::string> from = request.args.from;
 
   ask_git<Json>(
       reply,
-      [options, branch, applied, to, from](Repository& repository) -> Result<Json> {
+      [=](Repository& repository) -> Result<Json> {
         auto load = [&](const ObjectId& commit) -> Result<Snapshot> {
+          if (Result<void> trusted = check_trust(repository, signatures, verified, commit);
+              !trusted && commit != applied) {
+            return std::unexpected(trusted.error());
+          }
           auto snapshot = load_snapshot(repository, commit, options);
           if (snapshot) return *std::move(snapshot);
           if (snapshot.error().unreadable) return std::unexpected(*snapshot.error().unreadable);

@@ -21,4 +21,14 @@ std::optional<Outcome> parse_outcome(std::string_view word) {
   return std::nullopt;
 }
 
+std::optional<DurableState> left_by_clone(const DurableState& state, const std::string& machine) {
+  bool is_known = !state.machine.empty() && !machine.empty();
+  if (!is_known || state.machine == machine) return std::nullopt;
+  DurableState left;
+  left.applied = state.applied;
+  left.verified = state.verified;
+  left.machine = machine;
+  return left;
+}
+
 }  // namespace gitproc

@@ -32,6 +32,7 @@ Reconciler::State::State(Options given_options, DurableState given_durable,
   is_booting = boot_commit().has_value();
   // The former agent may have been killed between the state file and the repository.
   emit(SetMarker{Marker::applied, durable.applied});
+  if (!durable.verified.empty()) emit(SetMarker{Marker::verified, durable.verified.back().commit});
   emit(SetMarker{Marker::pinned, durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
 }
 

@@ -68,6 +68,7 @@ class Reconciler {
     std::uint64_t seed = 0;  // for invocation ids
     Duration min_healthy_time = std::chrono::seconds(10);
     Duration rollout_deadline = std::chrono::minutes(5);  // how long sync and rollback wait to settle
+    bool verifies_signatures = false;  // commits must meet a policy, which LoadCommit judges
   };
 
   // `adopted` are the services an earlier agent left running, or latched, in this boot.

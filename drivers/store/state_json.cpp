@@ -78,6 +78,12 @@ OrderedJson encode(const HistoryEntry& entry) {
                      {"message", bounded(message)}};
 }
 
+OrderedJson encode(const VerifiedCommit& verified) {
+  const auto& [branch, commit, at, from] = verified;
+  return OrderedJson{
+      {"branch", branch}, {"commit", commit.hex()}, {"at", to_rfc3339(at)}, {"from", from.hex()}};
+}
+
 template <typename Map>
 OrderedJson encode_map(const Map& map) {
   OrderedJson::object_t members;
@@ -257,6 +263,15 @@ std::optional<OperatorStart> decode_operator_start(Object& object) {
   return start;
 }
 
+std::optional<VerifiedCommit> decode_verified_commit(Object& object) {
+  VerifiedCommit verified;
+  verified.branch = object.text("branch");
+  verified.commit = object.parsed("commit", ObjectId::parse);
+  verified.at = object.parsed("at", parse_rfc3339);
+  verified.from = object.parsed("from", ObjectId::parse);
+  return verified;
+}
+
 std::optional<HistoryEntry> decode_history_entry(Object& object) {
   HistoryEntry entry;
   entry.commit = object.parsed("commit", ObjectId::parse);
@@ -310,6 +325,17 @@ void decode_applied(Object& parent, DecodedState& remarks, std::optional<ObjectI
   if (!applied) remark(remarks.faults, "applied");
 }
 
+void decode_verified(Object& parent, DecodedState& remarks, VerifiedCommits& verified) {
+  if (parent.is_absent("verified")) return;
+  const Json& json = *parent.take("verified");
+  if (!json.is_array()) return remark(remarks.faults, "verified");
+  for (std::size_t i = 0; i < json.size() && i < verified_branches_limit; ++i) {
+    auto entry =
+        decode_object(json[i], "verified[" + std::to_string(i) + "]", remarks, decode_verified_commit);
+    if (entry) verified.push_back(std::move(*entry));
+  }
+}
+
 void decode_history(Object& parent, DecodedState& remarks, std::vector<HistoryEntry>& history) {
   if (parent.is_absent("history")) return;
   const Json& json = *parent.take("history");
@@ -325,7 +351,7 @@ void decode_history(Object& parent, DecodedState& remarks, std::vector<HistoryEn
 }  // namespace
 
 std::string encode_state(const DurableState& state) {
-  const auto& [applied, pin, branch_override, holds, operator_starts, history] = state;
+  const auto& [applied, pin, branch_override, holds, operator_starts, history, verified, machine] = state;
   OrderedJson json;
   json["schema"] = state_schema_version;
   json["applied"] = applied ? OrderedJson(applied->hex()) : OrderedJson(nullptr);
@@ -333,6 +359,10 @@ std::string encode_state(const DurableState& state) {
   json["branch_override"] = branch_override ? encode(*branch_override) : OrderedJson(nullptr);
   json["holds"] = encode_map(holds);
   json["operator_starts"] = encode_map(operator_starts);
+  json["machine"] = machine;
+  json["verified"] = OrderedJson::array();
+  for (const VerifiedCommit& commit : verified)
+    json["verified"].push_back(encode(commit));
   json["history"] = OrderedJson::array();
   for (const HistoryEntry& entry : history)
     json["history"].push_back(encode(entry));
@@ -354,6 +384,8 @@ Result<DecodedState> decode_state(std::string_view text) {
   decoded.state.branch_override = decode_member(root, "branch_override", decoded, decode_branch);
   decode_map(root, "holds", decoded, decoded.state.holds, decode_hold);
   decode_map(root, "operator_starts", decoded, decoded.state.operator_starts, decode_operator_start);
+  if (!root.is_absent("machine")) decoded.state.machine = root.text("machine");
+  decode_verified(root, decoded, decoded.state.verified);
   decode_history(root, decoded, decoded.state.history);
   root.finish();
   return decoded;

@@ -24,8 +24,9 @@ namespace gitproc::sim {
 
 class Checks {
  public:
-  Checks(const Machine& machine, const Journal& journal, const Repository& repository)
-      : machine_(machine), journal_(journal), repository_(repository) {}
+  // `verifies`: commits must meet a signature policy.
+  Checks(const Machine& machine, const Journal& journal, const Repository& repository, bool verifies)
+      : machine_(machine), journal_(journal), repository_(repository), verifies_(verifies) {}
 
   // The first thing that was wrong; "" as long as nothing is.
   const std::string& failure() const { return failure_; }
@@ -40,6 +41,7 @@ class Checks {
   void spawning(const Spawn& spawn);
   void spawned(const Spawn& spawn, Pid pid, Instant now);
   void stepped(bool had_events, Instant now, Instant next_deadline);
+  void asked_to_load(const LoadCommit& command);
   void asked(RequestId request, std::string words) { unanswered_.emplace(request, std::move(words)); }
   void answered(const Answer& answer, const DurableState& on_disk);
 
@@ -49,6 +51,7 @@ class Checks {
     const DurableState& disk;
     const std::map<Marker, ObjectId>& markers;
     ObjectId tip;        // of the branch that is followed
+    std::string branch;  // that one
     bool is_after_sync;  // nothing that failed can be left
   };
   void at_rest(const Rest& rest);
@@ -86,15 +89,21 @@ class Checks {
   bool stops_before(const std::string& first, const std::string& second) const;
   void note(const RunRecord& record, Instant now);
 
+  void judged(const ObjectId& commit, const std::optional<VerifiedCommit>& verified, bool is_refused);
+  bool is_refused(const ObjectId& commit, const std::string& branch) const;
+  void check_trusted(const ObjectId& commit);
+
   bool is_running(const std::string& name) const;
   std::set<std::string> wanted(const UnitMap& units, const DurableState& disk) const;
   bool is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const;
   void check_running_set(const Rest& rest, const UnitMap& units);
   void check_words(const Rest& rest, bool is_rejected);
+  void check_verified(const Rest& rest);
 
   const Machine& machine_;
   const Journal& journal_;
   const Repository& repository_;
+  const bool verifies_;
   std::string failure_;
 
   std::map<std::string, Facts> facts_;
@@ -102,8 +111,10 @@ class Checks {
   bool knows_relations_ = false;      // this agent has got as far as to a commit
   std::map<RequestId, std::string> unanswered_;
   std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
-  std::set<std::string> was_pulled_;        // required or wanted by another one in some commit
-  std::set<std::string> unfit_;             // whose new unit a preflight refused
+  std::optional<LoadCommit> loading_;       // of this agent
+  std::map<std::pair<ObjectId, std::string>, bool> judged_;  // the last verdict: whether it was good
+  std::set<std::string> was_pulled_;  // required or wanted by another one in some commit
+  std::set<std::string> unfit_;       // whose new unit a preflight refused
   Instant last_step_at_{};
   unsigned idle_steps_ = 0;  // in a row, at one instant
   Instant second_began_at_{};
