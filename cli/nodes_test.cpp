@@ -76,7 +76,7 @@ TEST_CASE("a node that cannot apply the commit fails the check, and says why") {
   std::string repository = folder / "services";
   REQUIRE(init_repository(repository,
                           {{"all.service", good},
-                           {"nodes/n1/bad.service", "[Service]\nExecStart=x\n"},
+                           {"nodes/n1/bad.service", "[Service]\nExecStart=relative/path\n"},
                            {"nodes/n2/fine.service", good}},
                           "Add them"));
   Outcome outcome = run({"nodes", "--repo", repository});

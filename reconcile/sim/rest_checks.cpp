@@ -143,7 +143,9 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
 
 void Checks::check_words(const Rest& rest, bool is_rejected) {
   NodeView node = rest.reconciler.node();
-  bool is_tip_rejected = repository_.at(rest.tip).is_broken || is_refused(rest.tip, rest.branch);
+  // What is refused even by name is refused as a tip, too.
+  bool is_tip_rejected =
+      repository_.at(rest.tip).is_broken || is_refused(rest.tip, rest.branch) || is_refused(rest.tip, "");
   bool is_anything_bad = false;
   std::string which;
   if (rest.disk.applied) {
