@@ -24,6 +24,7 @@
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
 #include "drivers/cgroup/tree.h"
+#include "drivers/git/signatures.h"
 #include "drivers/process/linux_process_driver.h"
 #include "drivers/store/state_lock.h"
 
@@ -215,6 +216,29 @@ Result<std::unique_ptr<HttpService>> start_http(asio::io_context& loop, Daemon& 
   return http;
 }
 
+// What was decided for the machine that this disk was cloned from is not this machine's: it is set aside, and said.
+std::string leave_clone(FileStateStore& store, DurableState& state, std::string machine) {
+  // "uninitialized" until the first boot has ended, and empty in many containers (machine-id(5)).
+  constexpr std::size_t machine_id_digits = 32;
+  bool is_id = machine.size() == machine_id_digits &&
+               machine.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!is_id) machine.clear();
+  std::optional<DurableState> left = left_by_clone(state, machine);
+  std::string notice;
+  if (left) {
+    notice = "this disk was cloned from machine " + state.machine +
+             ": its pin, branch, holds and history are not taken over";
+    if (Result<std::string> aside = store.set_aside("other-machine"))
+      notice += "; set aside as '" + *aside + "'";
+    state = *std::move(left);
+  }
+  if (machine.empty() || (state.machine == machine && !left)) return notice;
+  state.machine = machine;
+  // Now, so that a start without any decision is known of, too.
+  if (Result<void> saved = store.save(state); !saved) spdlog::warn("{}", saved.error().message);
+  return notice;
+}
+
 int run(const AgentArguments& arguments, const Configuration& configuration) {
   for (const std::string& directory :
        {configuration.state_dir, configuration.log_dir, configuration.run_dir}) {
@@ -244,7 +268,11 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   Machine machine = read_machine(configuration.state_dir + "/tree");
   NodeIdentity node{.name = configuration.node.empty() ? machine.specifiers.host_name : configuration.node,
                     .labels = configuration.labels};
-  std::vector<std::string> unavailable;
+  std::vector<std::string> unavailable = missing_tools(configuration.signatures);
+  if (std::string notice = leave_clone(store, loaded.state, machine.specifiers.machine_id); !notice.empty())
+    unavailable.push_back(std::move(notice));
+  for (const std::string& lack : unavailable)
+    spdlog::warn("{}", lack);
   ChildExits child_exits;
   Result<std::unique_ptr<LinuxProcessDriver>> processes =
       open_processes(configuration, machine, child_exits, unavailable);

@@ -6,6 +6,7 @@
 #include "agent/notice.h"
 #include "agent/protocol/json.h"
 #include "drivers/base/system_call.h"
+#include "drivers/git/signatures.h"
 #include "drivers/health/probe_address.h"
 #include "reconcile/base/strings.h"
 #include "reconcile/unit/values.h"
@@ -194,6 +195,31 @@ Result<void> set_notify_url(Configuration& configuration, const Json& value) {
   return {};
 }
 
+template <auto member>
+Result<void> set_key_file(Configuration& configuration, const Json& value) {
+  Result<std::string> path = text_of(value);
+  if (path && !path->empty()) path = absolute_path_of(value);
+  if (!path) return std::unexpected(path.error());
+  configuration.signatures.*member = *path;
+  return {};
+}
+
+Result<void> set_verify_mode(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"range", "tip"}, index);
+  if (found) configuration.signatures.judges_only_the_tip = index == 1;
+  return found;
+}
+
+Result<void> set_verify_since(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  configuration.signatures.since = ObjectId::parse(*text);
+  // Anything shorter, or a tag, could come to mean another commit.
+  bool is_good = text->empty() || configuration.signatures.since;
+  return is_good ? Result<void>{} : fail("must be the full hash of a commit", ErrorCode::invalid);
+}
+
 constexpr Key keys[] = {
     {"repo", false, set_path<&Configuration::repo>, [](const Configuration& c) { return Json(c.repo); }},
     {"branch", false, set_branch, [](const Configuration& c) { return Json(c.branch.value_or("")); }},
@@ -222,6 +248,16 @@ constexpr Key keys[] = {
      [](const Configuration& c) { return Json(c.min_healthy_time.count()); }},
     {"rollout.deadline", false, set_span<&Configuration::rollout_deadline>,
      [](const Configuration& c) { return Json(c.rollout_deadline.count()); }},
+    {"verify.mode", false, set_verify_mode,
+     [](const Configuration& c) { return Json(c.signatures.judges_only_the_tip); }},
+    {"verify.allowed_signers", false, set_key_file<&SignaturePolicy::allowed_signers>,
+     [](const Configuration& c) { return Json(c.signatures.allowed_signers); }},
+    {"verify.keyring", false, set_key_file<&SignaturePolicy::keyring>,
+     [](const Configuration& c) { return Json(c.signatures.keyring); }},
+    {"verify.since", false, set_verify_since,
+     [](const Configuration& c) {
+       return Json(c.signatures.since ? c.signatures.since->hex() : std::string());
+     }},
     {"cgroup.parent", false, set_cgroup_parent, [](const Configuration& c) { return Json(c.cgroup_parent); }},
     {"http.listen", false, set_http_listen,
      [](const Configuration& c) { return Json(c.http_listen ? to_string(*c.http_listen) : ""); }},
@@ -239,11 +275,9 @@ constexpr Key keys[] = {
 
 // Keys of the documentation whose part is not in this version.
 constexpr std::string_view keys_of_other_versions[] = {
-    "remote.url",      "remote.poll_interval", "remote.timeout",
-    "remote.ssh_key",  "remote.known_hosts",   "remote.ca_file",
-    "remote.username", "remote.password_file", "remote.force_push",
-    "remote.insecure", "verify.mode",          "verify.allowed_signers",
-    "verify.keyring",  "verify.since",         "isolation.pid_namespace"};
+    "remote.url",         "remote.poll_interval", "remote.timeout",         "remote.ssh_key",
+    "remote.known_hosts", "remote.ca_file",       "remote.username",        "remote.password_file",
+    "remote.force_push",  "remote.insecure",      "isolation.pid_namespace"};
 
 Result<void> set_key(Configuration& configuration, std::string_view name, const Json& value) {
   for (const Key& key : keys) {
@@ -288,6 +322,23 @@ Result<std::string> absolute(const std::string& path) {
   std::string full = std::string(directory) + "/" + path;
   ::free(directory);
   return full;
+}
+
+// What one key by itself cannot tell.
+Result<void> check_signatures(const SignaturePolicy& signatures) {
+  bool says_how = signatures.since || signatures.judges_only_the_tip;
+  if (says_how && !signatures.is_set()) {
+    return fail(
+        "'verify' needs the keys to verify by: verify.allowed_signers (SSH) or verify.keyring (OpenPGP)",
+        ErrorCode::invalid);
+  }
+  for (const auto& [key, path] : {std::pair("verify.allowed_signers", signatures.allowed_signers),
+                                  std::pair("verify.keyring", signatures.keyring)}) {
+    if (path.empty()) continue;
+    if (Result<void> checked = check_key_file(path); !checked)
+      return fail("'" + std::string(key) + "': " + checked.error().message, ErrorCode::invalid);
+  }
+  return {};
 }
 
 }  // namespace
@@ -369,6 +420,8 @@ Result<Configuration> load_configuration(const AgentArguments& arguments, const 
   configuration = apply_arguments(*std::move(configuration), arguments);
   if (!configuration) return configuration;
   if (Result<void> checked = check_together(*configuration); !checked)
+    return std::unexpected(checked.error());
+  if (Result<void> checked = check_signatures(configuration->signatures); !checked)
     return std::unexpected(checked.error());
   return configuration;
 }

@@ -14,6 +14,7 @@
 #include "drivers/base/listen_address.h"
 #include "reconcile/base/error.h"
 #include "reconcile/base/time.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -47,6 +48,7 @@ struct Configuration {
   std::string notify_exec;  // a command line, as ExecStart= has it
   std::string notify_url;
   bool refuses_unenforceable = false;  // isolation.unenforceable: "refuse"
+  SignaturePolicy signatures;          // verify.*
 
   bool operator==(const Configuration&) const = default;
 };

@@ -91,8 +91,34 @@ TEST_CASE("keys that need each other are refused alone") {
 }
 
 TEST_CASE("a protection that this version does not have is refused, not ignored") {
-  CHECK(error_of(R"({"verify": {"keyring": "/k"}})") ==
-        "config.json: 'verify.keyring' is not supported by this version");
+  CHECK(error_of(R"({"notify": {"url": "/k"}})") ==
+        "config.json: 'notify.url' is not supported by this version");
+}
+
+TEST_CASE("the signature policy is read, and has no meaning without keys") {
+  std::string hash(40, 'a');
+  Configuration read = *parse_configuration(
+      R"({"verify": {"mode": "tip", "allowed_signers": "/s", "keyring": "/k", "since": ")" + hash + R"("}})",
+      "f", defaults);
+  CHECK(read.signatures == SignaturePolicy{.allowed_signers = "/s",
+                                           .keyring = "/k",
+                                           .since = ObjectId::parse(hash),
+                                           .judges_only_the_tip = true});
+  CHECK(error_of(R"({"verify": {"since": "abcdef"}})") ==
+        "config.json: 'verify.since' must be the full hash of a commit");
+  CHECK(error_of(R"({"verify": {"mode": "none"}})") ==
+        R"(config.json: 'verify.mode' must be one of "range", "tip")");
+  CHECK(error_of(R"({"verify": {"keyring": "k"}})") ==
+        "config.json: 'verify.keyring' must be an absolute path, not 'k'");
+
+  AgentArguments arguments;
+  arguments.config = "/dev/null";
+  arguments.sets = {"verify.mode=tip"};
+  CHECK(load_configuration(arguments, defaults).error().message ==
+        "'verify' needs the keys to verify by: verify.allowed_signers (SSH) or verify.keyring (OpenPGP)");
+  arguments.sets = {"verify.keyring=/nonexistent/keyring"};
+  CHECK(load_configuration(arguments, defaults).error().message ==
+        "'verify.keyring': cannot open '/nonexistent/keyring': no such file or directory");
 }
 
 TEST_CASE("the guard is on and the automatic rollback off unless said otherwise") {

@@ -60,7 +60,8 @@ Daemon::Daemon(Parts parts)
                               .min_healthy_time = configuration_.min_healthy_time,
                               .rollout_deadline = configuration_.rollout_deadline,
                               .auto_rollback = configuration_.auto_rollback,
-                              .prune_guard = configuration_.prune_guard};
+                              .prune_guard = configuration_.prune_guard,
+                              .verifies_signatures = configuration_.signatures.is_set()};
   std::vector<AdoptedService> adopted = processes_.take_adopted();
   if (parts.durable.branch_override) followed_override_ = parts.durable.branch_override->branch;
   reconciler_ = std::make_unique<Reconciler>(std::move(options), std::move(parts.durable), adopted);
@@ -73,12 +74,13 @@ Daemon::Daemon(Parts parts)
   auto post_to_loop = [&loop = parts.loop](std::function<void()> function) {
     asio::post(loop, std::move(function));
   };
-  GitWorker::Options git_options{
-      .repository = configuration_.repo,
-      .branch = configuration_.branch,
-      .state_dir = configuration_.state_dir,
-      .catalog = {
-          .node = node_, .specifiers = machine_.specifiers, .skips_invalid = configuration_.skips_invalid}};
+  GitWorker::Options git_options{.repository = configuration_.repo,
+                                 .branch = configuration_.branch,
+                                 .state_dir = configuration_.state_dir,
+                                 .catalog = {.node = node_,
+                                             .specifiers = machine_.specifiers,
+                                             .skips_invalid = configuration_.skips_invalid},
+                                 .signatures = configuration_.signatures};
   git_ = std::make_unique<GitWorker>(
       std::move(git_options), post_to_loop, [this](Event event) { post(std::move(event)); },
       [this](std::string warning) { add_unavailable(std::move(warning)); });
@@ -161,7 +163,7 @@ bool Daemon::execute(const Command& command) {
   struct Executor {
     Daemon& daemon;
 
-    bool operator()(const LoadCommit& load) { return daemon.git_->load(load.commit), false; }
+    bool operator()(const LoadCommit& load) { return daemon.git_->load(load), false; }
     bool operator()(const ExportTree& tree) { return daemon.git_->export_tree(tree.commit), false; }
     bool operator()(const SetMarker& marker) {
       daemon.git_->set_marker(marker);
@@ -413,7 +415,10 @@ void Daemon::look_ahead() {
                         .from = *desired,
                         .to = *tip,
                         .prune_guard = configuration_.prune_guard,
-                        .denials = reconciler_->durable().denials};
+                        .denials = reconciler_->durable().denials,
+                        .signatures = configuration_.signatures,
+                        .verified = reconciler_->durable().verified,
+                        .applied = reconciler_->node().applied_commit};
   git_->ask([this, question_of, question, is_planned, loop = &wiring_->loop](Repository* repository,
                                                                              const std::string&) {
     if (repository == nullptr) return;

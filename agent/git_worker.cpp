@@ -11,9 +11,20 @@
 #include "drivers/base/system_call.h"
 #include "drivers/git/commit_loader.h"
 #include "drivers/git/ref_watcher.h"
+#include "drivers/git/signatures.h"
 #include "drivers/git/tree_export.h"
 
 namespace gitproc {
+namespace {
+
+Diagnostics diagnostics_of(const std::vector<std::string>& reasons) {
+  Diagnostics errors;
+  for (const std::string& reason : reasons)
+    errors.push_back({.file = "", .severity = Severity::error, .message = reason});
+  return errors;
+}
+
+}  // namespace
 
 // The state of the git thread.
 struct GitWorker::Thread {
@@ -77,6 +88,28 @@ struct GitWorker::Thread {
     if (!is_news) return;
     told = observed;
     emit(std::move(observed));
+  }
+
+  // The outcome of a LoadCommit. Nothing of a commit that the policy refuses is looked at but its author and subject.
+  LoadOutcome load(const LoadCommit& command) {
+    if (!open()) return CommitUnreadable{command.commit, problem};
+    Repository& repository = loader->repository();
+    std::optional<VerifiedCommit> verified;
+    if (options.signatures.is_set() && !command.was_applied) {
+      auto judgement =
+          judge_commit(repository, options.signatures, {command.commit, command.branch, command.verified});
+      if (!judgement) return CommitUnreadable{command.commit, judgement.error().message};
+      if (!judgement->reasons.empty()) {
+        auto info = repository.commit_info(command.commit);
+        if (!info) return CommitUnreadable{command.commit, info.error().message};
+        return CommitRejected{*std::move(info), diagnostics_of(judgement->reasons), std::nullopt};
+      }
+      verified = judgement->verified;
+    }
+    LoadOutcome outcome = loader->load(command.commit);
+    if (auto* loaded = std::get_if<CommitLoaded>(&outcome)) loaded->verified = verified;
+    if (auto* rejected = std::get_if<CommitRejected>(&outcome)) rejected->verified = verified;
+    return outcome;
   }
 
   void emit(Event event) {
@@ -176,15 +209,11 @@ void GitWorker::run() {
   }
 }
 
-void GitWorker::load(const ObjectId& commit) {
-  bool is_queued = submit([commit](Thread& thread) {
-    if (!thread.open()) {
-      thread.emit(CommitUnreadable{commit, thread.problem});
-      return;
-    }
-    std::visit([&thread](auto outcome) { thread.emit(std::move(outcome)); }, thread.loader->load(commit));
+void GitWorker::load(const LoadCommit& command) {
+  bool is_queued = submit([command](Thread& thread) {
+    std::visit([&thread](auto outcome) { thread.emit(std::move(outcome)); }, thread.load(command));
   });
-  if (!is_queued) on_event_(CommitUnreadable{commit, "too much is asked of the repository at once"});
+  if (!is_queued) on_event_(CommitUnreadable{command.commit, "too much is asked of the repository at once"});
 }
 
 void GitWorker::export_tree(const ObjectId& commit) {

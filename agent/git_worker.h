@@ -1,5 +1,5 @@
 // The git thread: everything that reads the repository happens here, so that a slow disk or a huge commit
-// delays no service and no `status`. It watches the followed branch, loads and exports commits, keeps the
+// delays no service and no `status`. It watches the followed branch, verifies, loads and exports commits, keeps the
 // markers, and runs questions (resolve, count, what changed) for the control socket.
 //
 // Results are posted to the loop's thread through the `Post` it is given.
@@ -19,6 +19,7 @@
 #include "reconcile/command.h"
 #include "reconcile/desired/catalog.h"
 #include "reconcile/event.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -29,6 +30,7 @@ class GitWorker {
     std::optional<std::string> branch;  // nullopt: the one that HEAD names
     std::string state_dir;
     Catalog::Options catalog;
+    SignaturePolicy signatures;
   };
   // Runs a function on the loop's thread.
   using Post = std::function<void(std::function<void()>)>;
@@ -48,7 +50,7 @@ class GitWorker {
   // Reads the branch and begins to watch it.
   void start();
 
-  void load(const ObjectId& commit);         // -> CommitLoaded, CommitRejected, CommitUnreadable
+  void load(const LoadCommit& command);      // -> CommitLoaded, CommitRejected, CommitUnreadable
   void export_tree(const ObjectId& commit);  // -> TreeExported
   void set_marker(const SetMarker& command);
   // Follows another branch from now on (nullopt: the configured one). -> TipObserved, and then `done`.

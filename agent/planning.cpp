@@ -5,13 +5,27 @@
 
 #include "agent/json_views.h"
 #include "drivers/git/commit_loader.h"
+#include "drivers/git/signatures.h"
 #include "reconcile/plan/guard.h"
 
 namespace gitproc {
 namespace {
 
-Result<Snapshot> load(Repository& repository, const ObjectId& commit, const Catalog::Options& options) {
-  auto snapshot = load_snapshot(repository, commit, options);
+// Files of what the policy refuses are not even looked at to be shown.
+Result<void> check_trust(Repository& repository, const SignaturePolicy& policy,
+                         const VerifiedCommits& verified, const ObjectId& commit) {
+  if (!policy.is_set()) return {};
+  Result<Judgement> judgement =
+      judge_commit(repository, policy, {.commit = commit, .branch = "", .verified = verified});
+  if (!judgement) return std::unexpected(judgement.error());
+  if (judgement->reasons.empty()) return {};
+  return fail("commit " + commit.abbreviated() + " cannot be applied: " + judgement->reasons.front());
+}
+
+Result<Snapshot> load(Repository& repository, const ObjectId& commit, const PlanQuestion& question) {
+  Result<void> trusted = check_trust(repository, question.signatures, question.verified, commit);
+  if (!trusted && commit != question.applied) return std::unexpected(trusted.error());
+  auto snapshot = load_snapshot(repository, commit, question.catalog);
   if (snapshot) return *std::move(snapshot);
   if (snapshot.error().unreadable) return std::unexpected(*snapshot.error().unreadable);
   std::string first =
@@ -22,11 +36,11 @@ Result<Snapshot> load(Repository& repository, const ObjectId& commit, const Cata
 }  // namespace
 
 Result<PlanAnswer> make_plan(Repository& repository, const PlanQuestion& question) {
-  Result<Snapshot> after_it = load(repository, question.to, question.catalog);
+  Result<Snapshot> after_it = load(repository, question.to, question);
   if (!after_it) return std::unexpected(after_it.error());
   Snapshot before_it;
   if (question.from) {
-    Result<Snapshot> loaded = load(repository, *question.from, question.catalog);
+    Result<Snapshot> loaded = load(repository, *question.from, question);
     if (!loaded) return std::unexpected(loaded.error());
     before_it = *std::move(loaded);
   }

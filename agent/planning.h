@@ -13,6 +13,7 @@
 #include "reconcile/desired/catalog.h"
 #include "reconcile/durable.h"
 #include "reconcile/plan/plan.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -22,6 +23,9 @@ struct PlanQuestion {
   ObjectId to;
   bool prune_guard = true;
   std::vector<Denial> denials;
+  SignaturePolicy signatures;
+  VerifiedCommits verified;
+  std::optional<ObjectId> applied;  // that is read whatever the policy says now
 };
 
 struct PlanAnswer {

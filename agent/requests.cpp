@@ -375,7 +375,10 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
                         .from = node.applied_commit,
                         .to = {},
                         .prune_guard = daemon_.configuration().prune_guard,
-                        .denials = {}};
+                        .denials = {},
+                        .signatures = daemon_.configuration().signatures,
+                        .verified = daemon_.reconciler().durable().verified,
+                        .applied = node.applied_commit};
   // What failed on this node says nothing about another one.
   if (!request.args.node) question.denials = daemon_.reconciler().durable().denials;
   std::string branch = node.branch;

@@ -27,6 +27,7 @@ void add_commands(CLI::App& app, Session& session) {
   add_switch(app, session);
   add_history(app, session);
   add_plan(app, session);
+  add_nodes(app, session);
   add_verify(app, session);
   add_init(app, session);
   add_agent(app, session);

@@ -17,6 +17,7 @@ void add_approve(CLI::App& app, Session& session);
 void add_switch(CLI::App& app, Session& session);
 void add_init(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);
+void add_nodes(CLI::App& app, Session& session);
 void add_verify(CLI::App& app, Session& session);
 void add_why(CLI::App& app, Session& session);
 void add_history(CLI::App& app, Session& session);

@@ -11,15 +11,20 @@
 #include "reconcile/base/error.h"
 #include "reconcile/base/ids.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/trust/policy.h"
 #include "reconcile/unit/unit.h"
 
 namespace gitproc {
 
 // --- git ---
 
-// -> CommitLoaded, CommitRejected or CommitUnreadable. One at a time.
+// -> CommitLoaded, CommitRejected or CommitUnreadable. One at a time. Where there is a signature policy, it is judged
+// first, before any file of the commit is looked at, but for one that was applied before.
 struct LoadCommit {
   ObjectId commit;
+  std::string branch;        // whose tip it is; "": it was asked for by name, and may be old
+  VerifiedCommits verified;  // what was found good before
+  bool was_applied = false;
 };
 
 // Make <state-dir>/tree the tree of this commit. -> TreeExported
@@ -28,7 +33,7 @@ struct ExportTree {
 };
 
 // refs/gitproc/<marker>: keeps the commit from gc and survives the state file. nullopt removes it.
-enum class Marker { applied, healthy, pinned };
+enum class Marker { verified, applied, healthy, pinned };
 struct SetMarker {
   Marker marker = Marker::applied;
   std::optional<ObjectId> commit;

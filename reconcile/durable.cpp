@@ -36,4 +36,15 @@ void append_history(std::vector<HistoryEntry>& history, HistoryEntry entry) {
     history.erase(std::ranges::find_if(history, is_alike));
 }
 
+std::optional<DurableState> left_by_clone(const DurableState& state, const std::string& machine) {
+  bool is_known = !state.machine.empty() && !machine.empty();
+  if (!is_known || state.machine == machine) return std::nullopt;
+  DurableState left;
+  left.applied = state.applied;
+  left.healthy = state.healthy;
+  left.verified = state.verified;
+  left.machine = machine;
+  return left;
+}
+
 }  // namespace gitproc

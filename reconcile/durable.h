@@ -9,6 +9,7 @@
 
 #include "reconcile/base/object_id.h"
 #include "reconcile/base/time.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -124,8 +125,15 @@ struct DurableState {
   std::optional<Retreat> retreat;
   std::vector<Denial> denials;        // oldest first
   std::vector<HistoryEntry> history;  // oldest first
+  VerifiedCommits verified;
+  std::string machine;  // the machine-id(5) that all this was decided on; "" when none is known
 
   bool operator==(const DurableState&) const = default;
 };
+
+// On a disk that was cloned: what stays true on the machine with id `machine`. The commits do; what was decided for the
+// other machine (pin, branch, holds, starts) and what happened on it do not. nullopt: it is the same machine, or
+// nobody can tell.
+std::optional<DurableState> left_by_clone(const DurableState& state, const std::string& machine);
 
 }  // namespace gitproc

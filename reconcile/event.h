@@ -14,6 +14,7 @@
 #include "reconcile/base/ids.h"
 #include "reconcile/base/object_id.h"
 #include "reconcile/desired/snapshot.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -30,13 +31,16 @@ struct TipObserved {
 struct CommitLoaded {
   CommitInfo commit;
   std::vector<UnitChange> changes;
-  Diagnostics warnings;  // all warnings of the commit, not only of what changed
+  Diagnostics warnings;                    // all warnings of the commit, not only of what changed
+  std::optional<VerifiedCommit> verified;  // it met the signature policy
 };
 
-// A LoadCommit ended because the commit is invalid; what was loaded before stays loaded.
+// A LoadCommit ended because the commit is invalid, or is refused by the signature policy; what was loaded before stays
+// loaded.
 struct CommitRejected {
   CommitInfo commit;
   Diagnostics errors;
+  std::optional<VerifiedCommit> verified;  // it met the signature policy, and is wrong in another way
 };
 
 // A LoadCommit ended because the commit cannot be read (missing or corrupt object): never taken for deletion.

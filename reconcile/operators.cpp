@@ -246,7 +246,8 @@ void Reconciler::State::take(const RollbackRequested& event) {
     return;
   }
   pin_before = durable.pin;
-  is_pin_tried = loaded && loaded->id == *commit;
+  bool is_good = !options.verifies_signatures || is_verified(durable.verified, *commit, "");
+  is_pin_tried = loaded && loaded->id == *commit && is_good;
   if (rejected && rejected->id == *commit) rejected.reset();
   set_pin(
       Pin{.commit = *commit, .by = event.by, .at = now.wall, .reason = event.reason, .until = event.until});
@@ -299,7 +300,8 @@ SyncState Reconciler::State::sync_state() const {
   if (is_rejection_shown()) return SyncState::rejected;
   if (denial_of_tip() != nullptr) return SyncState::rejected;
   if (shown_hold() != nullptr) return SyncState::held;
-  bool is_there = current && wanted == current->id && !has_staged_commit && !is_booting;
+  bool is_there =
+      current && wanted == current->id && is_trusted(*wanted) && !has_staged_commit && !is_booting;
   if (!is_there || is_applying || !in_motion.empty()) return SyncState::progressing;
   return bad.empty() ? SyncState::synced : SyncState::degraded;
 }

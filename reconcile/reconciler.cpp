@@ -39,6 +39,7 @@ Reconciler::State::State(Options given_options, DurableState given_durable,
   // The former agent may have been killed between the state file and the repository.
   emit(SetMarker{Marker::applied, durable.applied});
   if (durable.healthy) emit(SetMarker{Marker::healthy, durable.healthy});
+  if (!durable.verified.empty()) emit(SetMarker{Marker::verified, durable.verified.back().commit});
   emit(SetMarker{Marker::pinned, durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
 }
 

@@ -81,6 +81,7 @@ class Reconciler {
     Duration rollout_deadline = std::chrono::minutes(5);
     bool auto_rollback = false;
     bool prune_guard = false;
+    bool verifies_signatures = false;  // commits must meet a policy, which LoadCommit judges
   };
 
   // `adopted` are the services an earlier agent left running, or latched, in this boot.

@@ -22,7 +22,7 @@ bool Reconciler::State::is_tip_followed() const {
 
 // As the tip, without regard to a pin.
 bool Reconciler::State::is_refused(const ObjectId& commit) const {
-  if (rejected && rejected->id == commit) return true;
+  if (is_rejected(commit)) return true;
   if (durable.pin) return false;
   bool is_denied =
       (denied && denied->commit == commit) || (durable.retreat && durable.retreat->from == commit);

@@ -45,6 +45,29 @@ std::optional<ObjectId> Reconciler::State::boot_commit() const {
   return std::nullopt;
 }
 
+std::string Reconciler::State::wanted_branch() const {
+  bool is_tip = !durable.pin && target() == tip;
+  return is_tip ? tip_branch : "";
+}
+
+// What was applied is loaded again at the start, to know what runs; before anything else is made of it, it is judged.
+bool Reconciler::State::is_trusted(const ObjectId& commit) const {
+  return !options.verifies_signatures || is_booting || is_verified(durable.verified, commit, wanted_branch());
+}
+
+bool Reconciler::State::is_rejected(const ObjectId& commit) const {
+  if (!rejected || rejected->id != commit) return false;
+  // Of what is too old as a tip something else may become by name, or as the tip of another branch.
+  bool is_tip = !durable.pin && commit == tip;
+  return !options.verifies_signatures || rejected_branch == (is_tip ? tip_branch : "");
+}
+
+void Reconciler::State::note_verified(const std::optional<VerifiedCommit>& verified) {
+  if (!verified) return;
+  remember(change_durable().verified, *verified);
+  emit(SetMarker{Marker::verified, verified->commit});
+}
+
 const char* Reconciler::State::target_cause() const {
   if (is_booting) return "start";
   if (durable.pin) return "rollback";
@@ -57,7 +80,10 @@ void Reconciler::State::take(const TipObserved& event) {
   branch = event.branch;
   tip_error = event.tip ? "" : event.error;
   if (event.tip && event.tip != tip) cause = "commit";
-  if (event.tip) tip = event.tip;  // an unreadable branch keeps what was known of it
+  if (event.tip) {  // an unreadable branch keeps what was known of it
+    tip = event.tip;
+    tip_branch = event.branch;
+  }
   if (hold && tip != hold->commit) hold.reset();
   retry_at = never;
 }
@@ -95,7 +121,7 @@ void Reconciler::State::pursue_target() {
     if (is_there) return end_settling_in();
     if (wanted == tip) return;
   }
-  if (loaded && loaded->id == *wanted) {
+  if (loaded && loaded->id == *wanted && is_trusted(*wanted)) {
     if (!has_staged_commit && current && current->id == *wanted) {
       end_settling_in();
       if (is_tip_followed()) follow_tip();
@@ -108,9 +134,13 @@ void Reconciler::State::pursue_target() {
     }
     return;
   }
-  if (rejected && rejected->id == *wanted) return;
+  if (is_rejected(*wanted)) return;
   loading = wanted;
-  emit(LoadCommit{*wanted});
+  loading_branch = wanted_branch();
+  emit(LoadCommit{.commit = *wanted,
+                  .branch = loading_branch,
+                  .verified = options.verifies_signatures ? durable.verified : VerifiedCommits{},
+                  .was_applied = is_booting});
 }
 
 // What this node is to run cannot be read now: it runs what it knows. What it does not know stays as it is, for
@@ -145,9 +175,12 @@ void Reconciler::State::retry_boot() {
 void Reconciler::State::take(const CommitLoaded& event) {
   loading.reset();
   read_error.clear();
+  note_verified(event.verified);
+  // What is there already was only judged anew.
+  bool is_news = !loaded || loaded->id != event.commit.id || !event.changes.empty();
   loaded = event.commit;
   warnings = event.warnings;
-  has_staged_commit = true;
+  if (is_news) has_staged_commit = true;
   for (const UnitChange& change : event.changes)
     staged.insert_or_assign(change.name, change.unit);
   if (target() == event.commit.id) {
@@ -161,6 +194,7 @@ void Reconciler::State::take(const CommitLoaded& event) {
 void Reconciler::State::take(const CommitRejected& event) {
   loading.reset();
   read_error.clear();
+  note_verified(event.verified);
   if (is_booting) {
     // What ran was valid once, for an older version perhaps; go on to what is wanted now.
     is_booting = false;
@@ -169,6 +203,7 @@ void Reconciler::State::take(const CommitRejected& event) {
   end_settling_in();
   if (!current && is_boot_unread) retry_boot();
   rejected = event.commit;
+  rejected_branch = loading_branch;
   rejection = event.errors;
   std::string first = event.errors.empty() ? "" : to_string(event.errors.front());
   emit(Announce{"", "rejected", "", "", first, event.commit.id});
@@ -216,7 +251,7 @@ void Reconciler::State::take(const TreeExported& event) {
   }
   read_error.clear();
   // A newer target may have come meanwhile; it is loaded on top and exported in its turn.
-  if (target() != commit.id) return;
+  if (target() != commit.id || !is_trusted(commit.id)) return;
   // Something of it may have failed in the meantime.
   if (is_tip_followed() && !admit_tip()) return;
   begin_rollout();

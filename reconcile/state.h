@@ -127,6 +127,11 @@ struct Reconciler::State {
   std::optional<ObjectId> target() const;
   std::optional<ObjectId> desired() const;
   std::optional<ObjectId> boot_commit() const;
+  // The branch whose tip is wanted; "" where a commit is wanted by name.
+  std::string wanted_branch() const;
+  bool is_trusted(const ObjectId& commit) const;   // as what is wanted now
+  bool is_rejected(const ObjectId& commit) const;  // likewise
+  void note_verified(const std::optional<VerifiedCommit>& verified);
   const char* target_cause() const;
   void pursue_target();
   void begin_rollout();
@@ -233,6 +238,7 @@ struct Reconciler::State {
   // Commits.
   std::string branch;
   std::optional<ObjectId> tip;
+  std::string tip_branch;  // the branch it was the tip of
   std::string tip_error;
   std::map<std::string, AdoptedService, std::less<>> adopted;  // until the first commit is there
   std::vector<ProcessExited> early_exits;                      // of services that are not adopted yet
@@ -241,12 +247,14 @@ struct Reconciler::State {
   bool is_booting = true;             // the applied commit is loaded first, to know what runs
   bool is_boot_unread = false;        // it could not be read
   std::optional<ObjectId> loading;    // LoadCommit under way
+  std::string loading_branch;         // as whose tip; "" by name
   std::optional<CommitInfo> loaded;   // what `staged` leads to
   std::map<std::string, UnitPtr, std::less<>> staged;  // differences from what services have as `desired`
   bool has_staged_commit = false;                      // `loaded` is not acted on yet
   std::optional<CommitInfo> exporting;                 // its tree is being exported
   Diagnostics warnings;                                // of `loaded`
   std::optional<CommitInfo> rejected;                  // the last target that was refused
+  std::string rejected_branch;                         // as whose tip; "" by name
   Diagnostics rejection;
   std::string read_error;          // why the target cannot be read or exported
   std::optional<ObjectId> unread;  // the commit that it is about

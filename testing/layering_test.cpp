@@ -16,12 +16,12 @@ namespace {
 
 // The rooms of reconcile/ from the ground up: each may use itself and those below. The vocabulary is the few
 // files at the top of reconcile/ that say what happens and what is to be done.
-constexpr std::string_view storeys[] = {"reconcile/base/",       "reconcile/unit/",      "reconcile/actual/",
-                                        "reconcile/graph/",      "reconcile/desired/",   "reconcile/plan/",
-                                        "reconcile/ vocabulary", "reconcile/lifecycle/", "reconcile/",
-                                        "reconcile/sim/"};
-constexpr std::size_t vocabulary_storey = 6;
-constexpr std::size_t reconciler_storey = 8;
+constexpr std::string_view storeys[] = {"reconcile/base/",   "reconcile/trust/",      "reconcile/unit/",
+                                        "reconcile/actual/", "reconcile/graph/",      "reconcile/desired/",
+                                        "reconcile/plan/",   "reconcile/ vocabulary", "reconcile/lifecycle/",
+                                        "reconcile/",        "reconcile/sim/"};
+constexpr std::size_t vocabulary_storey = 7;
+constexpr std::size_t reconciler_storey = 9;
 
 // Heavy headers belong into .cpp files; these are the headers that exist to share them within one room.
 struct HeavyHeader {

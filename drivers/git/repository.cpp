@@ -107,6 +107,7 @@ std::string ref_of_branch(std::string_view branch) { return "refs/heads/" + std:
 
 std::string ref_of_marker(Marker marker) {
   switch (marker) {
+    case Marker::verified: return "refs/gitproc/verified";
     case Marker::applied: return "refs/gitproc/applied";
     case Marker::healthy: return "refs/gitproc/healthy";
     case Marker::pinned: return "refs/gitproc/pinned";

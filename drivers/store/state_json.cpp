@@ -106,6 +106,12 @@ OrderedJson encode(const HistoryEntry& entry) {
                      {"message", bounded(message)}};
 }
 
+OrderedJson encode(const VerifiedCommit& verified) {
+  const auto& [branch, commit, at, from] = verified;
+  return OrderedJson{
+      {"branch", branch}, {"commit", commit.hex()}, {"at", to_rfc3339(at)}, {"from", from.hex()}};
+}
+
 OrderedJson optional_commit(const std::optional<ObjectId>& commit) {
   return commit ? OrderedJson(commit->hex()) : OrderedJson(nullptr);
 }
@@ -345,6 +351,15 @@ std::optional<Denial> decode_denial(Object& object) {
   return denial;
 }
 
+std::optional<VerifiedCommit> decode_verified_commit(Object& object) {
+  VerifiedCommit verified;
+  verified.branch = object.text("branch");
+  verified.commit = object.parsed("commit", ObjectId::parse);
+  verified.at = object.parsed("at", parse_rfc3339);
+  verified.from = object.parsed("from", ObjectId::parse);
+  return verified;
+}
+
 std::optional<HistoryEntry> decode_history_entry(Object& object) {
   HistoryEntry entry;
   entry.commit = object.parsed("commit", ObjectId::parse);
@@ -417,7 +432,7 @@ void decode_list(Object& parent, const std::string& key, DecodedState& remarks, 
 
 std::string encode_state(const DurableState& state) {
   const auto& [applied, healthy, pin, branch_override, holds, operator_starts, followed, trial, retreat,
-               denials, history] = state;
+               denials, history, verified, machine] = state;
   OrderedJson json;
   json["schema"] = state_schema_version;
   json["applied"] = optional_commit(applied);
@@ -430,6 +445,8 @@ std::string encode_state(const DurableState& state) {
   json["trial"] = encode_optional(trial);
   json["retreat"] = encode_optional(retreat);
   json["denials"] = encode_list(denials);
+  json["machine"] = machine;
+  json["verified"] = encode_list(verified);
   json["history"] = encode_list(history);
   return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
@@ -454,6 +471,9 @@ Result<DecodedState> decode_state(std::string_view text) {
   decoded.state.trial = decode_member(root, "trial", decoded, decode_trial);
   decoded.state.retreat = decode_member(root, "retreat", decoded, decode_retreat);
   decode_list(root, "denials", decoded, denial_limit, decoded.state.denials, decode_denial);
+  if (!root.is_absent("machine")) decoded.state.machine = root.text("machine");
+  decode_list(root, "verified", decoded, verified_branches_limit, decoded.state.verified,
+              decode_verified_commit);
   decode_list(root, "history", decoded, history_limit + rejected_history_limit, decoded.state.history,
               decode_history_entry);
   root.finish();

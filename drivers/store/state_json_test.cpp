@@ -31,6 +31,8 @@ DurableState full_state() {
                                 .outcome = Outcome::degraded,
                                 .message = "web failed"},
                    HistoryEntry{.commit = id('d'), .at = noon, .cause = "sync"}};
+  state.verified = {VerifiedCommit{"main", id('e'), noon, id('f')}};
+  state.machine = "0123456789abcdef0123456789abcdef";
   return state;
 }
 
@@ -84,6 +86,8 @@ TEST_CASE("the file is written for people") {
   },
   "retreat": null,
   "denials": [],
+  "machine": "",
+  "verified": [],
   "history": []
 }
 )");

@@ -43,7 +43,8 @@ void World::start_agent() {
                               .seed = chance_.next(),
                               .rollout_deadline = rollout_deadline_,
                               .auto_rollback = rolls_back_,
-                              .prune_guard = has_guard_};
+                              .prune_guard = has_guard_,
+                              .verifies_signatures = policy_.is_set()};
   agent_ = std::make_unique<Agent>(std::move(options), disk_.state, adopted);
   agent_->submitted = agent_->durable = agent_->reconciler.durable_version();
   if (disk_.state.branch_override) agent_->followed_override = disk_.state.branch_override->branch;
@@ -308,14 +309,27 @@ void World::carry_out(const RunRecord& record) {
 // --- git ---
 
 void World::carry_out(const LoadCommit& command) {
-  const Commit& commit = repository_.at(command.commit);
   Duration delay = chance_.span(milliseconds(1), faults_.late_events ? seconds(3) : milliseconds(300));
+  checks_.asked_to_load(command);
+  std::visit([&](auto outcome) { tell(std::move(outcome), delay); }, load(command));
+}
+
+LoadOutcome World::load(const LoadCommit& command) {
+  const Commit& commit = repository_.at(command.commit);
   if (faults_.unreadable_commits && chance_.one_in(4))
-    return tell(CommitUnreadable{command.commit, "missing object"}, delay);
-  if (commit.is_broken) {
-    return tell(CommitRejected{commit.info, {{"a.service", 3, 1, Severity::error, "bad value"}}}, delay);
+    return CommitUnreadable{command.commit, "missing object"};
+  std::optional<VerifiedCommit> verified;
+  if (policy_.is_set() && !command.was_applied) {
+    Judgement judgement =
+        *judge(policy_, {command.commit, command.branch, command.verified}, repository_, repository_);
+    if (!judgement.reasons.empty()) {
+      return CommitRejected{commit.info, {{.file = "", .message = judgement.reasons.front()}}, std::nullopt};
+    }
+    verified = judgement.verified;
   }
-  CommitLoaded loaded{.commit = commit.info, .changes = {}, .warnings = {}};
+  if (commit.is_broken)
+    return CommitRejected{commit.info, {{"a.service", 3, 1, Severity::error, "bad value"}}, verified};
+  CommitLoaded loaded{.commit = commit.info, .changes = {}, .warnings = {}, .verified = verified};
   for (const auto& [name, unit] : commit.units) {
     auto known = agent_->catalog.find(name);
     if (known == agent_->catalog.end() || known->second != unit) loaded.changes.push_back({name, unit});
@@ -324,7 +338,7 @@ void World::carry_out(const LoadCommit& command) {
     if (!commit.units.contains(name)) loaded.changes.push_back({name, nullptr});
   }
   agent_->catalog = commit.units;
-  tell(std::move(loaded), delay);
+  return loaded;
 }
 
 void World::carry_out(const ExportTree& command) {

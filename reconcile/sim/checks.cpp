@@ -49,6 +49,7 @@ void Checks::booted() {
 void Checks::agent_lost() {
   unanswered_.clear();
   stops_.clear();
+  loading_.reset();
   unfit_.clear();
   knows_relations_ = false;
 }
@@ -145,7 +146,10 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
   } else if (const auto* exported = std::get_if<TreeExported>(&event)) {
     if (exported->error.empty()) knows_relations_ = true;
     if (held_ != exported->commit) held_.reset();  // it is compared with another one from now on
+  } else if (const auto* rejected = std::get_if<CommitRejected>(&event)) {
+    judged(rejected->commit.id, rejected->verified, !repository_.at(rejected->commit.id).is_broken);
   } else if (const auto* loaded = std::get_if<CommitLoaded>(&event)) {
+    judged(loaded->commit.id, loaded->verified, false);
     const Commit& commit = repository_.at(loaded->commit.id);
     for (const std::string& each : repository_.names()) {
       UnitPtr before = loaded_.empty() ? nullptr : find_unit(*loaded_.back(), each);
@@ -183,6 +187,31 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
   }
 }
 
+// --- signatures ---
+
+void Checks::asked_to_load(const LoadCommit& command) { loading_ = command; }
+
+void Checks::judged(const ObjectId& commit, const std::optional<VerifiedCommit>& verified, bool is_refused) {
+  if (!loading_ || loading_->commit != commit) return fail("a commit was loaded that was not asked for");
+  LoadCommit asked = *std::exchange(loading_, std::nullopt);
+  // Of one that is broken, too, only a good verdict is told.
+  if (verified || is_refused) judged_[{commit, asked.branch}] = verified.has_value();
+  if (!verified && asked.was_applied) judged_.try_emplace({commit, ""}, true);
+}
+
+// What the policy had to say last of the commit as a tip, or, with "", as one asked for by name.
+bool Checks::is_refused(const ObjectId& commit, const std::string& branch) const {
+  auto verdict = judged_.find({commit, branch});
+  return verdict != judged_.end() && !verdict->second;
+}
+
+// Something is made of a commit: it must have been found good at least once.
+void Checks::check_trusted(const ObjectId& commit) {
+  bool is_good = std::ranges::any_of(
+      judged_, [&](const auto& entry) { return entry.first.first == commit && entry.second; });
+  if (verifies_ && !is_good) fail("a commit that was not found good is exported");
+}
+
 // --- what it decides ---
 
 void Checks::decided(const Commands& commands, Instant now) {
@@ -205,6 +234,8 @@ void Checks::decided(const Commands& commands, Instant now) {
     } else if (const auto* news = std::get_if<Announce>(&command)) {
       if (!news->service.empty()) facts(news->service).is_unknown = false;
       note(*news);
+    } else if (const auto* tree = std::get_if<ExportTree>(&command)) {
+      check_trusted(tree->commit);
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
       note(*record, now);
     }

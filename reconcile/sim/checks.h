@@ -24,8 +24,9 @@ namespace gitproc::sim {
 
 class Checks {
  public:
-  Checks(const Machine& machine, const Journal& journal, const Repository& repository)
-      : machine_(machine), journal_(journal), repository_(repository) {}
+  // `verifies`: commits must meet a signature policy.
+  Checks(const Machine& machine, const Journal& journal, const Repository& repository, bool verifies)
+      : machine_(machine), journal_(journal), repository_(repository), verifies_(verifies) {}
 
   // The first thing that was wrong; "" as long as nothing is.
   const std::string& failure() const { return failure_; }
@@ -41,6 +42,7 @@ class Checks {
   void spawning(const Spawn& spawn);
   void spawned(const Spawn& spawn, Pid pid, Instant now);
   void stepped(bool had_events, Instant now, Instant next_deadline);
+  void asked_to_load(const LoadCommit& command);
   void asked(RequestId request, std::string words) { unanswered_.emplace(request, std::move(words)); }
   void answered(const Answer& answer, const DurableState& on_disk);
   void written(const DurableState& on_disk);
@@ -51,6 +53,7 @@ class Checks {
     const DurableState& disk;
     const std::map<Marker, ObjectId>& markers;
     ObjectId tip;        // of the branch that is followed
+    std::string branch;  // that one
     bool is_after_sync;  // nothing that failed can be left
   };
   void at_rest(const Rest& rest);
@@ -93,15 +96,22 @@ class Checks {
   const Denial* find_denied(const ObjectId& commit) const;
   bool is_retried() const { return retried_writes_ > 0; }
 
+  void judged(const ObjectId& commit, const std::optional<VerifiedCommit>& verified, bool is_refused);
+  bool is_refused(const ObjectId& commit, const std::string& branch) const;
+  void check_trusted(const ObjectId& commit);
+
   bool is_running(const std::string& name) const;
   std::set<std::string> wanted(const UnitMap& units, const DurableState& disk) const;
   bool is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const;
   void check_running_set(const Rest& rest, const UnitMap& units);
   void check_words(const Rest& rest, bool is_rejected, bool is_denied);
+  void check_words(const Rest& rest, bool is_rejected);
+  void check_verified(const Rest& rest);
 
   const Machine& machine_;
   const Journal& journal_;
   const Repository& repository_;
+  const bool verifies_;
   std::string failure_;
 
   std::map<std::string, Facts> facts_;
@@ -120,6 +130,8 @@ class Checks {
   std::optional<ObjectId> held_;      // until it is approved, or compared with something else
   std::optional<ObjectId> approved_;
   bool is_approval_asked_ = false, is_switched_ = false;
+  std::optional<LoadCommit> loading_;       // of this agent
+  std::map<std::pair<ObjectId, std::string>, bool> judged_;  // the last verdict: whether it was good
   Instant last_step_at_{};
   unsigned idle_steps_ = 0;  // in a row, at one instant
   Instant second_began_at_{};

@@ -46,9 +46,13 @@ const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
                  .tree = object_id(number),
                  .author = "A",
                  .subject = "commit " + std::to_string(number),
-                 .at = {}};
+                 .at = WallTime(seconds(number))};
   commit.is_broken = may_break && chance_.one_in(10);
-  if (parent != nullptr) commit.units = commits_.at(*parent).units;
+  commit.is_signed = !may_break || !chance_.one_in(10);
+  if (parent != nullptr) {
+    commit.units = commits_.at(*parent).units;
+    commit.parents = {*parent};
+  }
   // A mistake that empties the node, or nearly.
   bool prunes = parent != nullptr && chance_.one_in(12);
   if (prunes) std::erase_if(commit.units, [this](const auto&) { return !chance_.one_in(4); });
@@ -72,6 +76,18 @@ const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
   }
   ids_.push_back(commit.info.id);
   return commits_.emplace(commit.info.id, std::move(commit)).first->second.info.id;
+}
+
+Result<CommitNode> Repository::node(const ObjectId& commit) {
+  const Commit& found = at(commit);
+  return CommitNode{.parents = found.parents, .at = found.info.at};
+}
+
+Result<std::vector<Refusal>> Repository::check(std::span<const ObjectId> commits) {
+  std::vector<Refusal> refusals;
+  for (const ObjectId& commit : commits)
+    refusals.emplace_back(at(commit).is_signed ? "" : "is not signed");
+  return refusals;
 }
 
 UnitPtr Repository::new_unit(const std::string& name) {

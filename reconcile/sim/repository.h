@@ -8,16 +8,19 @@
 
 #include "reconcile/desired/snapshot.h"
 #include "reconcile/sim/chance.h"
+#include "reconcile/trust/judge.h"
 
 namespace gitproc::sim {
 
 struct Commit {
   CommitInfo info;
   UnitMap units;
+  std::vector<ObjectId> parents;
   bool is_broken = false;  // CommitRejected
+  bool is_signed = true;
 };
 
-class Repository {
+class Repository : public CommitGraph, public SignatureCheck {
  public:
   static constexpr const char* main_branch = "main";
   static constexpr const char* other_branch = "testing";
@@ -31,6 +34,10 @@ class Repository {
   // Any commit there is.
   const ObjectId& any() { return chance_.pick(ids_); }
   const std::vector<std::string>& names() const { return names_; }
+
+  // What is asked of it to judge a commit by a signature policy.
+  Result<CommitNode> node(const ObjectId& commit) override;
+  Result<std::vector<Refusal>> check(std::span<const ObjectId> commits) override;
 
  private:
   const ObjectId& grow(const ObjectId* parent, bool may_break);

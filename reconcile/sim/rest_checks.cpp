@@ -22,7 +22,7 @@ void Checks::at_rest(const Rest& rest) {
   }
 
   const ObjectId target = disk.pin ? disk.pin->commit : rest.tip;
-  bool is_rejected = repository_.at(target).is_broken;
+  bool is_rejected = repository_.at(target).is_broken || is_refused(target, disk.pin ? "" : rest.branch);
   std::optional<Hold> hold = rest.reconciler.node().hold;
   if (hold && (disk.pin || hold->commit != rest.tip || !has_guard_))
     fail("held is what nobody has to approve");
@@ -38,6 +38,7 @@ void Checks::at_rest(const Rest& rest) {
     auto found = rest.markers.find(which);
     return found == rest.markers.end() ? std::nullopt : std::optional(found->second);
   };
+  check_verified(rest);
   if (marker(Marker::applied) != disk.applied) fail("refs/gitproc/applied is not the applied commit");
   std::optional<ObjectId> pinned = disk.pin ? std::optional(disk.pin->commit) : std::nullopt;
   if (marker(Marker::pinned) != pinned) fail("refs/gitproc/pinned is not the pinned commit");
@@ -55,6 +56,18 @@ void Checks::at_rest(const Rest& rest) {
     check_running_set(rest, repository_.at(*disk.applied).units);
   }
   check_words(rest, is_rejected, is_denied);
+}
+
+// What is taken for verified was found good, and the ref shows the last of it.
+void Checks::check_verified(const Rest& rest) {
+  if (rest.disk.verified.empty()) return;
+  for (const VerifiedCommit& known : rest.disk.verified) {
+    auto verdict = judged_.find({known.commit, known.branch});
+    if (verdict == judged_.end()) fail("a commit counts as verified that was not judged");
+  }
+  auto shown = rest.markers.find(Marker::verified);
+  if (shown == rest.markers.end() || shown->second != rest.disk.verified.back().commit)
+    fail("refs/gitproc/verified is not the newest verified commit");
 }
 
 // Active, with a process or without.
@@ -144,7 +157,9 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
 
 void Checks::check_words(const Rest& rest, bool is_rejected, bool is_denied) {
   NodeView node = rest.reconciler.node();
-  bool is_tip_rejected = repository_.at(rest.tip).is_broken;
+  // What is refused even by name is refused as a tip, too.
+  bool is_tip_rejected =
+      repository_.at(rest.tip).is_broken || is_refused(rest.tip, rest.branch) || is_refused(rest.tip, "");
   bool is_anything_bad = false;
   std::string which;
   if (rest.disk.applied) {

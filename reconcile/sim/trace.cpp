@@ -93,7 +93,7 @@ struct CommandWords {
     return "export " + command.commit.hex().substr(32);
   }
   std::string operator()(const SetMarker& command) const {
-    static constexpr const char* markers[] = {"applied", "healthy", "pinned"};
+    static constexpr const char* markers[] = {"verified", "applied", "healthy", "pinned"};
     return std::string("mark ") + markers[static_cast<std::size_t>(command.marker)] + " " +
            (command.commit ? command.commit->hex().substr(32) : "none");
   }

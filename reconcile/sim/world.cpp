@@ -19,10 +19,12 @@ constexpr std::uint64_t max_rounds = 200'000;
 World::World(std::uint64_t seed, bool keeps_words)
     : chance_(seed),
       faults_(Faults::drawn(chance_)),
+      policy_{.allowed_signers = chance_.one_in(3) ? "signers" : "",
+              .judges_only_the_tip = chance_.one_in(4)},
       trace_(keeps_words),
       machine_(chance_, faults_, journal_),
       repository_(chance_),
-      checks_(machine_, journal_, repository_) {}
+      checks_(machine_, journal_, repository_, policy_.is_set()) {}
 
 std::string World::run() {
   rolls_back_ = chance_.one_in(2);
@@ -81,6 +83,7 @@ void World::check_rest(bool is_after_sync) {
                    .disk = disk_.state,
                    .markers = disk_.markers,
                    .tip = repository_.tip(followed_branch()),
+                   .branch = followed_branch(),
                    .is_after_sync = is_after_sync});
 }
 

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "reconcile/reconciler.h"
@@ -59,6 +60,9 @@ struct Agent {
   Instant written_at = never;
   std::deque<std::pair<std::uint64_t, Answer>> held_answers;
 };
+
+// The Events that LoadCommit may end in.
+using LoadOutcome = std::variant<CommitLoaded, CommitRejected, CommitUnreadable>;
 
 class World {
  public:
@@ -137,8 +141,12 @@ class World {
   void switch_branch();
   std::string followed_branch() const;
 
+  // The commit's signatures judged as drivers/git does, or that it cannot be told.
+  LoadOutcome load(const LoadCommit& command);
+
   Chance chance_;
   Faults faults_;
+  SignaturePolicy policy_;
   Trace trace_;
   Journal journal_;
   Machine machine_;
