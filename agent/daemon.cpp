@@ -14,6 +14,8 @@ namespace {
 
 // Commands that cost a process or a directory, done before the loop looks at sockets and exits again.
 constexpr unsigned costly_commands_per_turn = 64;
+// So many times limits are written in the time that it takes to make a process.
+constexpr unsigned adjustments_of_a_process = 8;
 // `behind` of `status` is counted up to this.
 constexpr unsigned behind_limit = 10'000;
 
@@ -169,7 +171,10 @@ bool Daemon::execute(const Command& command) {
       daemon.processes_.clean_up(clean);
       return false;
     }
-    bool operator()(const AdjustLimits& adjust) { return daemon.processes_.adjust_limits(adjust), true; }
+    bool operator()(const AdjustLimits& adjust) {
+      daemon.processes_.adjust_limits(adjust);
+      return ++daemon.adjusted_ % adjustments_of_a_process == 0;
+    }
     bool operator()(const FindSurvivors& find) {
       daemon.pending_events_.emplace_back(daemon.processes_.find_survivors(find));
       return false;

@@ -120,6 +120,7 @@ class Daemon {
   std::deque<Command> pending_commands_;
   bool is_turn_scheduled_ = false;
   bool is_shutting_down_ = false;
+  unsigned adjusted_ = 0;                // times that limits were written
   bool has_news_ = false;                // logged since the last flush
   std::uint64_t initial_version_ = 0;    // of the durable state that was read from the disk
   std::uint64_t submitted_version_ = 0;  // given to the store last

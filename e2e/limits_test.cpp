@@ -111,8 +111,9 @@ TEST_CASE("a fork bomb ends at TasksMax=, and the agent goes on answering", "[li
   if (run({"perl", "-e", "1"}).exit_code != 0) GITPROC_SKIP("perl is not installed");
   Sandbox box;
   // Not lit before the limit is seen to be there.
-  box.write("bomb.service", "[Service]\nExecStartPre=/bin/sh -c 'test \"$$(cat " + tasks_file(box, "bomb") +
-                                ")\" = 40'\nExecStart=/usr/bin/perl -e 'fork while 1'\nTasksMax=40\n");
+  box.write("bomb.service",
+            "[Service]\nExecStartPre=/bin/sh -c 'test \"$$(cat " + tasks_file(box, "bomb") +
+                ")\" = 40'\nExecStart=/usr/bin/perl -e 'fork while 1'\nTasksMax=40\nTimeoutStopSec=1\n");
   box.write("other.service", sleeper);
   box.commit();
   box.start_agent();
@@ -227,6 +228,31 @@ TEST_CASE("a service that runs without limits gets one that covers all of its pr
   current.replace(current.rfind("max"), 3, "current");
   CHECK(read_text(tasks_file(box, "web")) == "50\n");
   CHECK(read_text(current) == "4\n");
+}
+
+TEST_CASE(
+    "a service makes groups of its own in what Delegate= gives it, and can still be reloaded and restarted",
+    "[limits]") {
+  NEED_CONTROLLERS();
+  if (!std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers"))
+    GITPROC_SKIP("no cgroup v2 with controllers");
+  Sandbox box;
+  std::string group = "/sys/fs/cgroup/" + group_name(box) + "/maker";
+  write_text(box.path("make.sh"),
+             "set -e\nmkdir -p " + group + "/own\necho $$ > " + group + "/own/cgroup.procs\necho +pids > " +
+                 group + "/cgroup.subtree_control\necho 7 > " + group + "/own/pids.max\necho done >> " +
+                 box.path("made") + "\nexec sleep 1000\n");
+  box.write("maker.service", "[Service]\nUser=nobody\nExecStart=/bin/sh " + box.path("make.sh") +
+                                 "\nExecReload=/bin/true\nDelegate=pids\n");
+  box.commit();
+  write_text(box.path("made"), "");
+  ::chmod(box.path("made").c_str(), 0666);
+  box.start_agent();
+  box.expect("its groups", [&] { return read_text(box.path("made")) == "done\n"; });
+  CHECK(read_text(group + "/own/pids.max") == "7\n");
+  CHECK(box.cli({"reload", "maker"}).exit_code == 0);
+  CHECK(box.cli({"restart", "maker"}).exit_code == 0);
+  box.expect("its groups again", [&] { return read_text(box.path("made")) == "done\ndone\n"; });
 }
 
 TEST_CASE("what the kernel cannot enforce is told, or refuses the service", "[limits]") {

@@ -246,6 +246,17 @@ Result<CgroupTree::Entrance> CgroupTree::enter(const std::string& service) {
   return entrance;
 }
 
+Result<CgroupTree::Entrance> CgroupTree::enter_below(const std::string& service, const std::string& name) {
+  Result<Entrance> entrance = enter(service);
+  if (!entrance) return entrance;
+  if (::mkdirat(entrance->group.get(), name.c_str(), group_mode) != 0 && errno != EEXIST)
+    return fail_with_errno("cannot make cgroup '" + path_of(service) + "/" + name + "'");
+  Result<UniqueFd> group = open_group(entrance->group.get(), name);
+  if (!group) return std::unexpected(group.error());
+  entrance->group = std::move(*group);
+  return entrance;
+}
+
 bool CgroupTree::is_populated(const std::string& service) const {
   Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service));
   if (!group) return false;

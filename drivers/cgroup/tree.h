@@ -58,6 +58,9 @@ class CgroupTree {
   };
   Result<Entrance> enter(const std::string& service);
 
+  // A group below the service's own, made where it is missing.
+  Result<Entrance> enter_below(const std::string& service, const std::string& name);
+
   // Whether any process lives in the group or below it. A group that does not exist is empty.
   bool is_populated(const std::string& service) const;
 
