@@ -91,8 +91,8 @@ TEST_CASE("keys that need each other are refused alone") {
 }
 
 TEST_CASE("a protection that this version does not have is refused, not ignored") {
-  CHECK(error_of(R"({"notify": {"url": "/k"}})") ==
-        "config.json: 'notify.url' is not supported by this version");
+  CHECK(error_of(R"({"isolation": {"pid_namespace": true}})") ==
+        "config.json: 'isolation.pid_namespace' is not supported by this version");
 }
 
 TEST_CASE("the signature policy is read, and has no meaning without keys") {
