@@ -49,12 +49,32 @@ struct ServiceView {
 enum class SyncState { synced, progressing, degraded, held, rejected, error };
 std::string_view to_string(SyncState state);
 
+// Why the tip of the branch is not followed until an operator says so.
+struct Hold {
+  std::string kind;  // "force-push", "diverged"
+  ObjectId commit;   // what waits
+  std::string message;
+
+  bool operator==(const Hold&) const = default;
+};
+
+// How it stands with the remote.
+struct RemoteView {
+  std::optional<WallTime> last_fetch, last_success;
+  std::string error;  // of the last fetch, "" when it went well
+  bool is_fetching = false;
+
+  bool operator==(const RemoteView&) const = default;
+};
+
 struct NodeView {
   std::string branch;
   std::optional<ObjectId> branch_commit;   // the tip
   std::optional<ObjectId> desired_commit;  // what this node wants to run
   std::optional<ObjectId> applied_commit;  // the last one that was applied to its end
   std::optional<Pin> pin;
+  std::optional<Hold> hold;
+  std::optional<RemoteView> remote;
   SyncState sync = SyncState::progressing;
   std::string error;     // of the gravest kind, "" when synced
   Diagnostics warnings;  // of the loaded commit; with errors first when the tip was rejected
@@ -63,11 +83,18 @@ struct NodeView {
 
 class Reconciler {
  public:
+  struct Remote {
+    Duration poll_interval = std::chrono::minutes(1);
+    bool follows_force_push = false;
+
+    bool operator==(const Remote&) const = default;
+  };
   struct Options {
     std::string boot_id;     // changes with every boot and every new container
     std::uint64_t seed = 0;  // for invocation ids
     Duration min_healthy_time = std::chrono::seconds(10);
     Duration rollout_deadline = std::chrono::minutes(5);  // how long sync and rollback wait to settle
+    std::optional<Remote> remote;                         // nullopt: the repository is only local
   };
 
   // `adopted` are the services an earlier agent left running, or latched, in this boot.

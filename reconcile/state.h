@@ -2,6 +2,7 @@
 //   scheduling.cpp  which service may start or must stop now (marks first, then passes)
 //   rollout.cpp     which commit is wanted, loading it, applying it in waves, how it went
 //   operators.cpp   requests of operators: holds, restarts, pins, and when to answer them
+//   remotes.cpp     when the remote is fetched, and which tip the branch means then
 //   views.cpp       what is shown of it
 // Every change of a service goes through act(), which keeps the counts, timers and queues true.
 #pragma once
@@ -19,6 +20,7 @@
 #include "reconcile/command.h"
 #include "reconcile/durable.h"
 #include "reconcile/event.h"
+#include "reconcile/fetch_schedule.h"
 #include "reconcile/lifecycle/lifecycle.h"
 #include "reconcile/reconciler.h"
 #include "reconcile/service_table.h"
@@ -41,6 +43,20 @@ struct WaitingSync {
   Instant deadline = never;
 };
 
+// What is known of the remote, besides what is durable.
+struct RemoteState {
+  FetchSchedule schedule;
+  bool is_started = false;
+  std::optional<WallTime> last_fetch, last_success;
+  std::string error;                    // of the last fetch
+  std::vector<SyncRequested> waiting;   // for the next fetch
+  std::vector<SyncRequested> fetching;  // for the one under way
+  std::optional<TipObserved> observed;  // the last
+  std::optional<ObjectId> fetched;      // what the marker says
+  std::optional<TipQuestion> asked;     // CompareTips under way
+  std::optional<Hold> hold;
+};
+
 struct Reconciler::State {
   State(Options, DurableState, std::vector<AdoptedService>);
 
@@ -53,6 +69,11 @@ struct Reconciler::State {
   void take(const TreeExported&);
   void take(const PreflightChecked&);
   void take(const ServiceRequested&);
+  void take(const Fetched&);
+  void take(const TipsCompared&);
+  void take(const BundleImported&);
+  void take(const FetchRequested&);
+  void take(const AcceptRequested&);
   void take(const SyncRequested&);
   void take(const RollbackRequested&);
   void take(const BranchSwitched&);
@@ -99,6 +120,14 @@ struct Reconciler::State {
   bool is_gate_open(Wave wave) const;
   void set_wave(Service& service, std::optional<Wave> wave);
 
+  // --- remotes ---
+  bool has_remote() const;
+  void observe_tips();
+  void choose(const TipsCompared& compared);
+  void follow_tip(const std::optional<ObjectId>& found);
+  void pursue_remote();
+  std::optional<RemoteView> remote_view() const;
+
   // --- rollout ---
   std::optional<ObjectId> target() const;
   std::optional<ObjectId> boot_commit() const;
@@ -136,6 +165,8 @@ struct Reconciler::State {
   void answer_waiting(Service& service);
   // The answer a waiting request has earned; nullopt: not yet.
   std::optional<Answer> outcome_of(const WaitingRequest& request, const Service& service) const;
+  void begin_sync(const SyncRequested& request);
+  void await_settled(RequestId request, bool waits);
   void answer_syncs();
   void answer(RequestId request, std::string message, Pid pid = 0);
   void refuse(RequestId request, std::string message, ErrorCode code = ErrorCode::failed);
@@ -177,6 +208,7 @@ struct Reconciler::State {
   std::string branch;
   std::optional<ObjectId> tip;
   std::string tip_error;
+  RemoteState remote;
   std::map<std::string, AdoptedService, std::less<>> adopted;  // until the first commit is there
   std::vector<ProcessExited> early_exits;                      // of services that are not adopted yet
   std::vector<ServiceId> just_adopted;

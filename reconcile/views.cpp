@@ -48,6 +48,8 @@ NodeView Reconciler::State::node_view() const {
       .desired_commit = is_booting ? (durable.pin ? std::optional(durable.pin->commit) : tip) : target(),
       .applied_commit = durable.applied,
       .pin = durable.pin,
+      .hold = remote.hold,
+      .remote = remote_view(),
       .sync = sync_state(),
       .error = sync_error(),
       .warnings = warnings,

@@ -55,6 +55,19 @@ OrderedJson encode(const BranchOverride& override) {
   return OrderedJson{{"name", branch}, {"until", optional_time(until)}};
 }
 
+OrderedJson encode(const RemoteBase& base) {
+  const auto& [branch, commit] = base;
+  return OrderedJson{{"branch", branch}, {"commit", commit.hex()}};
+}
+
+OrderedJson encode(const Acceptance& acceptance) {
+  const auto& [commit, local, by, at] = acceptance;
+  return OrderedJson{{"commit", commit.hex()},
+                     {"local", local ? OrderedJson(local->hex()) : OrderedJson(nullptr)},
+                     {"by", bounded(by)},
+                     {"at", to_rfc3339(at)}};
+}
+
 OrderedJson encode(const OperatorHold& hold) {
   const auto& [by, at] = hold;
   return OrderedJson{{"by", bounded(by)}, {"at", to_rfc3339(at)}};
@@ -243,6 +256,23 @@ std::optional<BranchOverride> decode_branch(Object& object) {
   return override;
 }
 
+std::optional<RemoteBase> decode_remote_base(Object& object) {
+  RemoteBase base;
+  base.branch = object.text("branch");
+  base.commit = object.parsed("commit", ObjectId::parse);
+  if (base.branch.empty()) object.fault("branch");
+  return base;
+}
+
+std::optional<Acceptance> decode_acceptance(Object& object) {
+  Acceptance acceptance;
+  acceptance.commit = object.parsed("commit", ObjectId::parse);
+  acceptance.local = object.parsed_or_absent("local", ObjectId::parse);
+  acceptance.by = object.text("by");
+  acceptance.at = object.parsed("at", parse_rfc3339);
+  return acceptance;
+}
+
 std::optional<OperatorHold> decode_hold(Object& object) {
   OperatorHold hold;
   hold.by = object.text("by");
@@ -310,6 +340,16 @@ void decode_applied(Object& parent, DecodedState& remarks, std::optional<ObjectI
   if (!applied) remark(remarks.faults, "applied");
 }
 
+void decode_flag(Object& parent, const char* key, DecodedState& remarks, bool& flag) {
+  if (parent.is_absent(key)) return;
+  const Json& json = *parent.take(key);
+  if (json.is_boolean()) {
+    flag = json.get<bool>();
+  } else {
+    remark(remarks.faults, key);
+  }
+}
+
 void decode_history(Object& parent, DecodedState& remarks, std::vector<HistoryEntry>& history) {
   if (parent.is_absent("history")) return;
   const Json& json = *parent.take("history");
@@ -325,12 +365,17 @@ void decode_history(Object& parent, DecodedState& remarks, std::vector<HistoryEn
 }  // namespace
 
 std::string encode_state(const DurableState& state) {
-  const auto& [applied, pin, branch_override, holds, operator_starts, history] = state;
+  const auto& [applied, pin, branch_override, remote_base, acceptance, follows_imports, holds,
+               operator_starts, history] = state;
   OrderedJson json;
   json["schema"] = state_schema_version;
   json["applied"] = applied ? OrderedJson(applied->hex()) : OrderedJson(nullptr);
   json["pin"] = pin ? encode(*pin) : OrderedJson(nullptr);
   json["branch_override"] = branch_override ? encode(*branch_override) : OrderedJson(nullptr);
+  // Of nodes that have, or had, a remote.
+  if (remote_base) json["remote_base"] = encode(*remote_base);
+  if (acceptance) json["acceptance"] = encode(*acceptance);
+  if (follows_imports) json["follows_imports"] = true;
   json["holds"] = encode_map(holds);
   json["operator_starts"] = encode_map(operator_starts);
   json["history"] = OrderedJson::array();
@@ -352,6 +397,9 @@ Result<DecodedState> decode_state(std::string_view text) {
   decode_applied(root, decoded, decoded.state.applied);
   decoded.state.pin = decode_member(root, "pin", decoded, decode_pin);
   decoded.state.branch_override = decode_member(root, "branch_override", decoded, decode_branch);
+  decoded.state.remote_base = decode_member(root, "remote_base", decoded, decode_remote_base);
+  decoded.state.acceptance = decode_member(root, "acceptance", decoded, decode_acceptance);
+  decode_flag(root, "follows_imports", decoded, decoded.state.follows_imports);
   decode_map(root, "holds", decoded, decoded.state.holds, decode_hold);
   decode_map(root, "operator_starts", decoded, decoded.state.operator_starts, decode_operator_start);
   decode_history(root, decoded, decoded.state.history);

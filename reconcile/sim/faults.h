@@ -24,7 +24,8 @@ struct Faults {
   bool failing_preflights = false;
   bool unreadable_commits = false;
   bool failing_exports = false;
-  bool unseen_exits = false;  // of adopted processes nobody can tell how they ended
+  bool failing_fetches = false;  // the remote is down, hangs, or refuses; drawn by worlds that have one
+  bool unseen_exits = false;     // of adopted processes nobody can tell how they ended
 
   static Faults drawn(Chance& chance) {
     Faults faults;
