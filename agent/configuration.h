@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/protocol/paths.h"
+#include "agent/remote_settings.h"
 #include "reconcile/base/error.h"
 #include "reconcile/base/time.h"
 
@@ -37,6 +38,7 @@ struct Configuration {
   Duration min_healthy_time = std::chrono::seconds(10);
   Duration rollout_deadline = std::chrono::minutes(5);
   std::string cgroup_parent = "gitproc";
+  RemoteSettings remote;
 
   bool operator==(const Configuration&) const = default;
 };

@@ -53,7 +53,11 @@ Daemon::Daemon(Parts parts)
   Reconciler::Options options{.boot_id = machine_.boot_id,
                               .seed = static_cast<std::uint64_t>(now.wall.time_since_epoch().count()),
                               .min_healthy_time = configuration_.min_healthy_time,
-                              .rollout_deadline = configuration_.rollout_deadline};
+                              .rollout_deadline = configuration_.rollout_deadline,
+                              .remote = std::nullopt};
+  const RemoteSettings& remote = configuration_.remote;
+  if (!remote.url.empty())
+    options.remote = {.poll_interval = remote.poll_interval, .follows_force_push = remote.follows_force_push};
   std::vector<AdoptedService> adopted = processes_.take_adopted();
   if (parts.durable.branch_override) followed_override_ = parts.durable.branch_override->branch;
   reconciler_ = std::make_unique<Reconciler>(std::move(options), std::move(parts.durable), adopted);
@@ -75,6 +79,8 @@ Daemon::Daemon(Parts parts)
   git_ = std::make_unique<GitWorker>(
       std::move(git_options), post_to_loop, [this](Event event) { post(std::move(event)); },
       [this](std::string warning) { add_unavailable(std::move(warning)); });
+  fetcher_ = std::make_unique<Fetcher>(
+      parts.loop, *git_, Fetcher::Options{.remote = remote, .state_dir = configuration_.state_dir});
 }
 
 Daemon::~Daemon() = default;
@@ -111,6 +117,8 @@ RequestId Daemon::expect(OnAnswer on_answer) {
   expected_.emplace(id, std::move(on_answer));
   return id;
 }
+
+void Daemon::request_fetch(std::string by) { post(FetchRequested{std::move(by)}); }
 
 void Daemon::shut_down(bool stops_services) {
   is_shutting_down_ = true;
@@ -154,6 +162,13 @@ bool Daemon::execute(const Command& command) {
     bool operator()(const LoadCommit& load) { return daemon.git_->load(load.commit), false; }
     bool operator()(const ExportTree& tree) { return daemon.git_->export_tree(tree.commit), false; }
     bool operator()(const SetMarker& marker) { return daemon.git_->set_marker(marker), false; }
+    bool operator()(const Fetch&) {
+      daemon.fetcher_->fetch(
+          [this_daemon = &daemon](Fetched fetched) { this_daemon->post(std::move(fetched)); });
+      return true;
+    }
+    bool operator()(const CompareTips& command) { return daemon.git_->compare(command), false; }
+    bool operator()(const MoveBranch& command) { return daemon.git_->move_branch(command), false; }
     bool operator()(const Spawn& spawn) {
       if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
       std::visit([this](auto outcome) { daemon.pending_events_.emplace_back(std::move(outcome)); },

@@ -16,6 +16,9 @@ Json commit_json(const std::optional<ObjectId>& commit);
 Json service_json(const ServiceView& service, const std::string& log, const std::string& cgroup);
 Json diagnostics_json(const Diagnostics& diagnostics);
 Json pin_json(const std::optional<Pin>& pin);
+Json hold_json(const std::optional<Hold>& hold);
+Json remote_json(const std::optional<RemoteView>& remote, const std::string& url,
+                 const std::string& progress);
 Json history_entry_json(const HistoryEntry& entry);
 Json event_json(const LoggedEvent& event);
 

@@ -24,6 +24,8 @@ void add_commands(CLI::App& app, Session& session) {
   add_sync(app, session);
   add_rollback(app, session);
   add_switch(app, session);
+  add_accept(app, session);
+  add_import(app, session);
   add_history(app, session);
   add_plan(app, session);
   add_verify(app, session);
