@@ -209,8 +209,10 @@ class Fetcher::Run : public std::enable_shared_from_this<Fetcher::Run> {
     }
     bool was_receiver = slot == &Run::receiver_;
     bool was_good = worker.failure.empty();
+    bool is_echo = worker.failure == pack_not_taken;
     (this->*slot).reset();
-    if (!was_good && was_receiver) is_cut_off_ = true;  // what the indexer says then is only its echo
+    if (!was_good && was_receiver && !is_echo)
+      is_cut_off_ = true;                               // what the indexer says then is only its echo
     if (!was_good && !was_receiver) receiver_.reset();  // nobody takes what it still sends
     if (receiver_ || indexer_) return;
     silence_.cancel();

@@ -80,7 +80,9 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
 
 Instant Reconciler::next_deadline() const {
   Instant next = state_->timers.empty() ? never : state_->timers.begin()->first;
-  next = std::min({next, state_->retry_at, state_->healthy_at, state_->remote.schedule.next()});
+  next = std::min({next, state_->retry_at, state_->healthy_at});
+  // Who is ending fetches no more.
+  if (!state_->is_shutting_down) next = std::min(next, state_->remote.schedule.next());
   for (const WaitingSync& sync : state_->syncs)
     next = std::min(next, sync.deadline);
   if (state_->durable.pin && state_->durable.pin->until) {

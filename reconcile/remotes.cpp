@@ -29,6 +29,8 @@ void Reconciler::State::observe_tips() {
     remote.hold.reset();
     remote.asked.reset();
     tip_error = event.tip ? "" : event.error;
+    // Before the first fetch has ended there is nothing wrong yet; after it, why it failed says more.
+    if (!event.tip && options.remote && !remote.last_success) tip_error = remote.error;
     follow_tip(event.tip);
     return;
   }
@@ -111,6 +113,7 @@ void Reconciler::State::take(const Fetched& event) {
     if (remote.error != event.error) emit(Announce{"", "fetch-failed", "", "", event.error, std::nullopt});
   }
   remote.error = event.error;
+  if (!tip) observe_tips();
   for (const SyncRequested& request : std::exchange(remote.fetching, {})) {
     if (is_good) {
       begin_sync(request);

@@ -104,6 +104,8 @@ struct PackIndexed {
 struct WorkerDone {
   bool operator==(const WorkerDone&) const = default;
 };
+// What a receiver says when its indexer takes no more: the indexer knows why.
+inline constexpr std::string_view pack_not_taken = "the pack was not taken";
 struct WorkerFailed {
   Fetched::Fault fault = Fetched::Fault::failed;
   std::string message;

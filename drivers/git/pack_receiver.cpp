@@ -260,7 +260,7 @@ bool pass_on(Receiving& receiving, std::string_view bytes) {
     }
   }
   if (write_all(worker_pack_fd, bytes) != 0) {
-    receiving.reason = "the pack was not taken";  // the indexer has said why
+    receiving.reason = pack_not_taken;
     return false;
   }
   receiving.voice.progress({receiving.received_bytes, 0, 0});
