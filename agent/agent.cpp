@@ -24,6 +24,8 @@
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
 #include "drivers/cgroup/tree.h"
+#include "drivers/git/remote_refs.h"
+#include "drivers/git/remote_url.h"
 #include "drivers/git/signatures.h"
 #include "drivers/process/linux_process_driver.h"
 #include "drivers/store/state_lock.h"
@@ -111,7 +113,16 @@ class Signals {
 };
 
 // A repository that is not there is most likely a mistyped path, but not on a node that had one before.
+// The clone of a remote is made here, and filled by the first fetch.
 Result<void> check_repository(const Configuration& configuration, const DurableState& durable) {
+  const RemoteSettings& remote = configuration.remote;
+  bool is_missing = ::access(configuration.repo.c_str(), F_OK) != 0 && errno == ENOENT;
+  if (!remote.url.empty() && is_missing) {
+    Result<RemoteUrl> url = parse_remote_url(remote.url);
+    if (!url) return std::unexpected(url.error());
+    return make_clone(configuration.repo, configuration.branch.value_or(std::string(default_branch)),
+                      url->shown());
+  }
   if (durable.applied) return {};
   Result<Repository> repository = Repository::open(configuration.repo);
   if (repository || repository.error().code == ErrorCode::unavailable) return {};
@@ -209,7 +220,7 @@ Result<std::unique_ptr<HttpService>> start_http(asio::io_context& loop, Daemon& 
                                .tls_certificate = configuration.http_tls_cert,
                                .tls_key = configuration.http_tls_key,
                                .secret_file = configuration.webhook_secret_file};
-  auto fetch = [&daemon](const std::string&) { daemon.git().refresh([] {}); };
+  auto fetch = [&daemon](const std::string& by) { daemon.request_fetch(by); };
   Result<std::unique_ptr<HttpService>> http = HttpService::start(loop, daemon, notices, options, fetch);
   if (http)
     spdlog::info("HTTP{} on {}", options.tls_key.empty() ? "" : " with TLS", to_string((*http)->address()));

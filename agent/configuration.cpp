@@ -6,6 +6,7 @@
 #include "agent/notice.h"
 #include "agent/protocol/json.h"
 #include "drivers/base/system_call.h"
+#include "drivers/git/remote_url.h"
 #include "drivers/git/signatures.h"
 #include "drivers/health/probe_address.h"
 #include "reconcile/base/strings.h"
@@ -13,6 +14,10 @@
 
 namespace gitproc {
 namespace {
+
+// Of remote.poll_interval and remote.timeout.
+constexpr Duration shortest_remote_span = std::chrono::seconds(1);
+constexpr Duration longest_remote_span = std::chrono::hours(24 * 7);
 
 // One key: how its value is read, and how it is told apart from another configuration's.
 struct Key {
@@ -220,6 +225,71 @@ Result<void> set_verify_since(Configuration& configuration, const Json& value) {
   return is_good ? Result<void>{} : fail("must be the full hash of a commit", ErrorCode::invalid);
 }
 
+// --- the remote ---
+
+template <auto member>
+Result<void> set_remote_text(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  configuration.remote.*member = *text;
+  return {};
+}
+
+template <auto member>
+Result<void> set_remote_path(Configuration& configuration, const Json& value) {
+  Result<std::string> path = absolute_path_of(value);
+  if (!path) return std::unexpected(path.error());
+  configuration.remote.*member = *path;
+  return {};
+}
+
+Result<void> set_remote_url(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  if (!text->empty()) {
+    if (Result<RemoteUrl> url = parse_remote_url(*text); !url)
+      return fail("is no address of a remote: " + url.error().message, ErrorCode::invalid);
+  }
+  configuration.remote.url = *text;
+  return {};
+}
+
+template <auto member>
+Result<void> set_remote_span(Configuration& configuration, const Json& value) {
+  Result<Duration> span = span_of(value);
+  if (!span) return std::unexpected(span.error());
+  if (*span < shortest_remote_span || *span > longest_remote_span)
+    return fail("must be from 1s to 1 week", ErrorCode::invalid);
+  configuration.remote.*member = *span;
+  return {};
+}
+
+Result<void> set_force_push(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"hold", "follow"}, index);
+  if (found) configuration.remote.follows_force_push = index == 1;
+  return found;
+}
+
+Result<void> set_insecure(Configuration& configuration, const Json& value) {
+  Result<bool> flag = flag_of(value);
+  if (!flag) return std::unexpected(flag.error());
+  configuration.remote.is_insecure = *flag;
+  return {};
+}
+
+// What anybody on the way could change is not obeyed, unless somebody says so.
+Result<void> check_remote(const Configuration& configuration) {
+  const RemoteSettings& remote = configuration.remote;
+  bool is_signed = configuration.signatures.is_set();
+  if (remote.url.empty() || remote.is_insecure || is_signed) return {};
+  Result<RemoteUrl> url = parse_remote_url(remote.url);
+  if (!url || url->is_protected() || url->is_loopback()) return {};
+  return fail("'remote.url' is refused: whoever is on the way could change what '" + url->shown() +
+                  "' sends; use https or ssh, verify signatures, or set remote.insecure",
+              ErrorCode::invalid);
+}
+
 constexpr Key keys[] = {
     {"repo", false, set_path<&Configuration::repo>, [](const Configuration& c) { return Json(c.repo); }},
     {"branch", false, set_branch, [](const Configuration& c) { return Json(c.branch.value_or("")); }},
@@ -271,13 +341,29 @@ constexpr Key keys[] = {
     {"notify.url", false, set_notify_url, [](const Configuration& c) { return Json(c.notify_url); }},
     {"isolation.unenforceable", false, set_unenforceable,
      [](const Configuration& c) { return Json(c.refuses_unenforceable); }},
+    {"remote.url", false, set_remote_url, [](const Configuration& c) { return Json(c.remote.url); }},
+    {"remote.poll_interval", false, set_remote_span<&RemoteSettings::poll_interval>,
+     [](const Configuration& c) { return Json(c.remote.poll_interval.count()); }},
+    {"remote.timeout", false, set_remote_span<&RemoteSettings::timeout>,
+     [](const Configuration& c) { return Json(c.remote.timeout.count()); }},
+    {"remote.ssh_key", false, set_remote_path<&RemoteSettings::ssh_key>,
+     [](const Configuration& c) { return Json(c.remote.ssh_key); }},
+    {"remote.known_hosts", false, set_remote_path<&RemoteSettings::known_hosts>,
+     [](const Configuration& c) { return Json(c.remote.known_hosts); }},
+    {"remote.ca_file", false, set_remote_path<&RemoteSettings::ca_file>,
+     [](const Configuration& c) { return Json(c.remote.ca_file); }},
+    {"remote.username", false, set_remote_text<&RemoteSettings::username>,
+     [](const Configuration& c) { return Json(c.remote.username); }},
+    {"remote.password_file", false, set_remote_path<&RemoteSettings::password_file>,
+     [](const Configuration& c) { return Json(c.remote.password_file); }},
+    {"remote.force_push", false, set_force_push,
+     [](const Configuration& c) { return Json(c.remote.follows_force_push); }},
+    {"remote.insecure", false, set_insecure,
+     [](const Configuration& c) { return Json(c.remote.is_insecure); }},
 };
 
 // Keys of the documentation whose part is not in this version.
-constexpr std::string_view keys_of_other_versions[] = {
-    "remote.url",         "remote.poll_interval", "remote.timeout",         "remote.ssh_key",
-    "remote.known_hosts", "remote.ca_file",       "remote.username",        "remote.password_file",
-    "remote.force_push",  "remote.insecure",      "isolation.pid_namespace"};
+constexpr std::string_view keys_of_other_versions[] = {"isolation.pid_namespace"};
 
 Result<void> set_key(Configuration& configuration, std::string_view name, const Json& value) {
   for (const Key& key : keys) {
@@ -421,6 +507,7 @@ Result<Configuration> load_configuration(const AgentArguments& arguments, const 
   if (!configuration) return configuration;
   if (Result<void> checked = check_together(*configuration); !checked)
     return std::unexpected(checked.error());
+  if (Result<void> checked = check_remote(*configuration); !checked) return std::unexpected(checked.error());
   if (Result<void> checked = check_signatures(configuration->signatures); !checked)
     return std::unexpected(checked.error());
   return configuration;

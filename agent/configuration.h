@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/protocol/paths.h"
+#include "agent/remote_settings.h"
 #include "drivers/base/listen_address.h"
 #include "reconcile/base/error.h"
 #include "reconcile/base/time.h"
@@ -49,6 +50,7 @@ struct Configuration {
   std::string notify_url;
   bool refuses_unenforceable = false;  // isolation.unenforceable: "refuse"
   SignaturePolicy signatures;          // verify.*
+  RemoteSettings remote;
 
   bool operator==(const Configuration&) const = default;
 };

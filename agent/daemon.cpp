@@ -61,7 +61,11 @@ Daemon::Daemon(Parts parts)
                               .rollout_deadline = configuration_.rollout_deadline,
                               .auto_rollback = configuration_.auto_rollback,
                               .prune_guard = configuration_.prune_guard,
-                              .verifies_signatures = configuration_.signatures.is_set()};
+                              .verifies_signatures = configuration_.signatures.is_set(),
+                              .remote = std::nullopt};
+  const RemoteSettings& remote = configuration_.remote;
+  if (!remote.url.empty())
+    options.remote = {.poll_interval = remote.poll_interval, .follows_force_push = remote.follows_force_push};
   std::vector<AdoptedService> adopted = processes_.take_adopted();
   if (parts.durable.branch_override) followed_override_ = parts.durable.branch_override->branch;
   reconciler_ = std::make_unique<Reconciler>(std::move(options), std::move(parts.durable), adopted);
@@ -84,6 +88,8 @@ Daemon::Daemon(Parts parts)
   git_ = std::make_unique<GitWorker>(
       std::move(git_options), post_to_loop, [this](Event event) { post(std::move(event)); },
       [this](std::string warning) { add_unavailable(std::move(warning)); });
+  fetcher_ = std::make_unique<Fetcher>(
+      parts.loop, *git_, Fetcher::Options{.remote = remote, .state_dir = configuration_.state_dir});
 }
 
 Daemon::~Daemon() = default;
@@ -120,6 +126,8 @@ RequestId Daemon::expect(OnAnswer on_answer) {
   expected_.emplace(id, std::move(on_answer));
   return id;
 }
+
+void Daemon::request_fetch(std::string by) { post(FetchRequested{std::move(by)}); }
 
 void Daemon::shut_down(bool stops_services) {
   is_shutting_down_ = true;
@@ -172,6 +180,13 @@ bool Daemon::execute(const Command& command) {
         daemon.git_->ask([](Repository*, const std::string&) { ::malloc_trim(0); });
       return false;
     }
+    bool operator()(const Fetch&) {
+      daemon.fetcher_->fetch(
+          [this_daemon = &daemon](Fetched fetched) { this_daemon->post(std::move(fetched)); });
+      return true;
+    }
+    bool operator()(const CompareTips& command) { return daemon.git_->compare(command), false; }
+    bool operator()(const MoveBranch& command) { return daemon.git_->move_branch(command), false; }
     bool operator()(const Spawn& spawn) {
       if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
       std::visit([this](auto outcome) { daemon.pending_events_.emplace_back(std::move(outcome)); },

@@ -16,6 +16,7 @@
 
 #include "agent/configuration.h"
 #include "agent/event_log.h"
+#include "agent/fetcher.h"
 #include "agent/git_worker.h"
 #include "agent/machine.h"
 #include "drivers/health/probe_driver.h"
@@ -60,12 +61,16 @@ class Daemon {
   // The same for a request that will be answered; `on_answer` is called once, when it is durable.
   RequestId expect(OnAnswer on_answer);
 
+  // Asks the remote, where there is one, at once; `by` is who wants it.
+  void request_fetch(std::string by);
+
   // Ends the loop when everything is as `stops_services` wants.
   void shut_down(bool stops_services);
   bool is_shutting_down() const { return is_shutting_down_; }
 
   Reconciler& reconciler() { return *reconciler_; }
   GitWorker& git() { return *git_; }
+  Fetcher& fetcher() { return *fetcher_; }
   EventLog& events() { return events_; }
   const Configuration& configuration() const { return configuration_; }
   Configuration& mutable_configuration() { return configuration_; }
@@ -126,6 +131,7 @@ class Daemon {
   std::unique_ptr<Wiring> wiring_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<GitWorker> git_;
+  std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<ProbeDriver> probes_;
   EventLog events_;
   WallTime started_at_{};

@@ -75,16 +75,19 @@ struct GitWorker::Thread {
     } else {
       observed.branch = followed_branch();
       Result<std::optional<ObjectId>> tip = loader->repository().tip(observed.branch);
-      if (!tip) {
-        observed.error = tip.error().message;
-      } else if (!*tip) {
+      Result<std::optional<ObjectId>> remote_tip =
+          loader->repository().ref("refs/remotes/origin/" + observed.branch);
+      if (remote_tip) observed.remote_tip = *remote_tip;
+      if (!tip || !remote_tip) {
+        observed.error = (tip ? remote_tip : tip).error().message;
+      } else if (!*tip && !*remote_tip) {
         observed.error = "branch '" + observed.branch + "' does not exist in '" + options.repository + "'";
       } else {
         observed.tip = *tip;
       }
     }
     bool is_news = !told || told->branch != observed.branch || told->tip != observed.tip ||
-                   told->error != observed.error;
+                   told->remote_tip != observed.remote_tip || told->error != observed.error;
     if (!is_news) return;
     told = observed;
     emit(std::move(observed));
@@ -253,6 +256,67 @@ void GitWorker::refresh(std::function<void()> done) {
     thread.post(done);
   });
   if (!is_queued) done();
+}
+
+// --- remotes ---
+
+void GitWorker::prepare_fetch(std::function<void(Result<FetchPreparation>)> then) {
+  auto prepare = [](Thread& thread) -> Result<FetchPreparation> {
+    if (!thread.open()) return fail(thread.problem);
+    Repository& repository = thread.loader->repository();
+    Result<FetchBasis> basis = fetch_basis(repository);
+    if (!basis) return std::unexpected(basis.error());
+    Result<std::string> incoming = make_incoming_folder(repository);
+    if (!incoming) return std::unexpected(incoming.error());
+    return FetchPreparation{.basis = *std::move(basis),
+                            .objects_dir = repository.common_dir() + "/objects",
+                            .incoming_dir = *incoming,
+                            .owner = repository.owner()};
+  };
+  bool is_queued = submit([prepare, then](Thread& thread) {
+    thread.post([then, prepared = prepare(thread)] { then(prepared); });
+  });
+  if (!is_queued) then(fail("too much is asked of the repository at once", ErrorCode::busy));
+}
+
+void GitWorker::install_fetched(std::string pack, OfferedRefs offered,
+                                std::function<void(Result<void>)> then) {
+  auto install = [pack = std::move(pack), offered = std::move(offered)](Thread& thread) -> Result<void> {
+    if (!thread.open()) return fail(thread.problem);
+    Repository& repository = thread.loader->repository();
+    if (!thread.branch && !offered.head.empty()) {
+      if (Result<void> followed = follow_remote_head(repository, offered.head); !followed) return followed;
+    }
+    return gitproc::install_fetched(repository, pack, offered, thread.followed_branch());
+  };
+  bool is_queued = submit([install, then](Thread& thread) {
+    Result<void> installed = install(thread);
+    thread.observe();
+    thread.post([then, installed] { then(installed); });
+  });
+  if (!is_queued) then(fail("too much is asked of the repository at once", ErrorCode::busy));
+}
+
+void GitWorker::compare(const CompareTips& command) {
+  bool is_queued = submit([question = command.question](Thread& thread) {
+    TipsCompared compared{.question = question, .error = ""};
+    if (thread.open()) {
+      compared = compare_tips(thread.loader->repository(), question);
+    } else {
+      compared.error = thread.problem;
+    }
+    thread.emit(std::move(compared));
+  });
+  if (!is_queued) on_event_(TipsCompared{command.question, "too much is asked of the repository at once"});
+}
+
+void GitWorker::move_branch(const MoveBranch& command) {
+  (void)submit([command](Thread& thread) {
+    if (!thread.open()) return;
+    if (Result<void> moved = gitproc::move_branch(thread.loader->repository(), command); !moved)
+      thread.warn(moved.error().message);
+    thread.observe();
+  });
 }
 
 bool GitWorker::ask(Job job) {

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "drivers/base/unique_fd.h"
+#include "drivers/git/remote_refs.h"
 #include "drivers/git/repository.h"
 #include "reconcile/base/error.h"
 #include "reconcile/command.h"
@@ -22,6 +23,14 @@
 #include "reconcile/trust/policy.h"
 
 namespace gitproc {
+
+// What a fetch begins with.
+struct FetchPreparation {
+  FetchBasis basis;
+  std::string objects_dir;
+  std::string incoming_dir;
+  Owner owner;
+};
 
 class GitWorker {
  public:
@@ -57,6 +66,13 @@ class GitWorker {
   void follow(std::optional<std::string> branch, std::function<void()> done);
   // Reads the branch now, whatever the watcher has seen. -> TipObserved if it moved, and then `done`.
   void refresh(std::function<void()> done);
+  // --- remotes; `then` is called on the loop's thread ---
+  void prepare_fetch(std::function<void(Result<FetchPreparation>)> then);
+  // Moves pack and refs into place, tells of the new tip (-> TipObserved), and then calls `then`.
+  void install_fetched(std::string pack, OfferedRefs offered, std::function<void(Result<void>)> then);
+  void compare(const CompareTips& command);     // -> TipsCompared
+  void move_branch(const MoveBranch& command);  // -> TipObserved, when it moved
+
   // Runs `job` on the git thread; it posts its own answer. False when too many wait already.
   bool ask(Job job);
 

@@ -85,6 +85,18 @@ Json hold_json(const std::optional<Hold>& hold) {
   return Json{{"kind", hold->kind}, {"commit", hold->commit.hex()}, {"message", hold->message}};
 }
 
+Json remote_json(const std::optional<RemoteView>& remote, const std::string& url,
+                 const std::string& progress) {
+  if (!remote) return nullptr;
+  auto time = [](const std::optional<WallTime>& at) { return at ? Json(to_rfc3339(*at)) : Json(nullptr); };
+  return Json{{"url", url},
+              {"last_fetch", time(remote->last_fetch)},
+              {"last_success", time(remote->last_success)},
+              {"error", remote->error},
+              {"fetching", remote->is_fetching},
+              {"progress", progress}};
+}
+
 Json history_entry_json(const HistoryEntry& entry) {
   return Json{{"commit", entry.commit.hex()},
               {"subject", entry.subject},

@@ -20,6 +20,9 @@ void add_figures(Json& service, const ServiceFigures& figures);
 Json diagnostics_json(const Diagnostics& diagnostics);
 Json hold_json(const std::optional<Hold>& hold);
 Json pin_json(const std::optional<Pin>& pin);
+Json hold_json(const std::optional<Hold>& hold);
+Json remote_json(const std::optional<RemoteView>& remote, const std::string& url,
+                 const std::string& progress);
 Json history_entry_json(const HistoryEntry& entry);
 Json event_json(const LoggedEvent& event);
 

@@ -1,6 +1,9 @@
 #include "agent/requests.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +17,7 @@
 #include "agent/protocol/version.h"
 #include "drivers/base/system_call.h"
 #include "reconcile/base/civil.h"
+#include "reconcile/base/strings.h"
 
 namespace gitproc {
 namespace {
@@ -32,6 +36,19 @@ std::uint64_t resident_bytes() {
   unsigned long size = 0, resident = 0;
   if (!statm || std::sscanf(statm->c_str(), "%lu %lu", &size, &resident) != 2) return 0;
   return std::uint64_t{resident} * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// A file that `uid` may read: the agent lends nobody its own rights. Never waits, not for a FIFO either.
+Result<UniqueFd> open_as(uid_t uid, const std::string& path) {
+  bool is_other = ::geteuid() == 0 && uid != 0;
+  if (is_other) ::setfsuid(uid);
+  Result<UniqueFd> file = open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (is_other) ::setfsuid(::geteuid());
+  if (!file) return file;
+  struct stat status{};
+  if (::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode))
+    return fail("cannot import '" + printable(path) + "': it is no file", ErrorCode::invalid);
+  return file;
 }
 
 Error no_service(const std::string& name) { return Error{"no service '" + name + "'", ErrorCode::not_found}; }
@@ -61,6 +78,8 @@ void Requests::serve(const Peer& peer, Request request, std::shared_ptr<Reply> r
     case RequestCommand::sync: return sync(peer, request, std::move(reply));
     case RequestCommand::rollback: return rollback(peer, request, std::move(reply));
     case RequestCommand::approve: return approve(peer, request, std::move(reply));
+    case RequestCommand::accept: return accept(peer, request, std::move(reply));
+    case RequestCommand::import_bundle: return import_bundle(peer, request, std::move(reply));
     case RequestCommand::switch_branch: return switch_branch(request, std::move(reply));
     case RequestCommand::plan: return plan(request, std::move(reply));
     case RequestCommand::history: return history(request, reply);
@@ -122,39 +141,40 @@ Json Requests::node_json() {
   if (outlook.is_planned)
     pending = {
         {"commit", commit_json(node.branch_commit)}, {"summary", outlook.summary}, {"error", outlook.error}};
-  return Json{{"node", daemon_.node().name},
-              {"branch", node.branch},
-              {"branch_commit", commit_json(node.branch_commit)},
-              {"desired_commit", commit_json(node.desired_commit)},
-              {"applied_commit", commit_json(node.applied_commit)},
-              {"pinned", pin_json(node.pin)},
-              {"behind", daemon_.outlook().behind},
-              {"sync", to_string(node.sync)},
-              {"error", error},
-              {"hold", hold_json(node.hold)},
-              {"warnings", diagnostics_json(node.warnings)},
-              {"unavailable", daemon_.unavailable()},
-              {"services",
-               {{"total", node.total},
-                {"running", node.running},
-                {"failed", node.failed},
-                {"waiting", node.waiting},
-                {"stopped", node.stopped},
-                {"completed", node.completed},
-                {"transient", node.transient}}},
-              {"failed_services", failed},
-              {"held_services", held},
-              {"subjects", subjects},
-              {"pending", pending},
-              {"branch_override", override_json},
-              {"remote", nullptr},
-              {"agent",
-               {{"pid", ::getpid()},
-                {"version", program_version},
-                {"since", to_rfc3339(daemon_.started_at())},
-                {"rss_bytes", resident_bytes()},
-                {"repo", daemon_.configuration().repo},
-                {"state_dir", daemon_.configuration().state_dir}}}};
+  return Json{
+      {"node", daemon_.node().name},
+      {"branch", node.branch},
+      {"branch_commit", commit_json(node.branch_commit)},
+      {"desired_commit", commit_json(node.desired_commit)},
+      {"applied_commit", commit_json(node.applied_commit)},
+      {"pinned", pin_json(node.pin)},
+      {"behind", daemon_.outlook().behind},
+      {"sync", to_string(node.sync)},
+      {"error", error},
+      {"hold", hold_json(node.hold)},
+      {"warnings", diagnostics_json(node.warnings)},
+      {"unavailable", daemon_.unavailable()},
+      {"services",
+       {{"total", node.total},
+        {"running", node.running},
+        {"failed", node.failed},
+        {"waiting", node.waiting},
+        {"stopped", node.stopped},
+        {"completed", node.completed},
+        {"transient", node.transient}}},
+      {"failed_services", failed},
+      {"held_services", held},
+      {"subjects", subjects},
+      {"pending", pending},
+      {"branch_override", override_json},
+      {"remote", remote_json(node.remote, daemon_.fetcher().shown_url(), daemon_.fetcher().progress())},
+      {"agent",
+       {{"pid", ::getpid()},
+        {"version", program_version},
+        {"since", to_rfc3339(daemon_.started_at())},
+        {"rss_bytes", resident_bytes()},
+        {"repo", daemon_.configuration().repo},
+        {"state_dir", daemon_.configuration().state_dir}}}};
 }
 
 void Requests::status(const Request& request, const std::shared_ptr<Reply>& reply) {
@@ -336,6 +356,41 @@ void Requests::approve(const Peer& peer, const Request& request, std::shared_ptr
       [proceed](ObjectId commit) { proceed(commit); });
 }
 
+void Requests::accept(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+  if (!request.args.commit) return reply->error(Error{"accept needs a commit", ErrorCode::invalid});
+  ask_git<ObjectId>(
+      reply,
+      [revision = *request.args.commit, branch = daemon_.reconciler().node().branch](Repository& repository) {
+        return repository.resolve(revision, branch);
+      },
+      [this, by = who(peer), waits = request.args.wait, reply](ObjectId commit) {
+        RequestId id = daemon_.expect([this, reply](const Answer& answer) {
+          answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
+        });
+        daemon_.post(AcceptRequested{.request = id, .commit = commit, .by = by, .waits = waits});
+      });
+}
+
+void Requests::import_bundle(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+  if (!request.args.file || !request.args.file->starts_with('/'))
+    return reply->error(Error{"import needs the absolute path of a bundle", ErrorCode::invalid});
+  Result<UniqueFd> bundle = open_as(peer.uid, *request.args.file);
+  if (!bundle) return reply->error(bundle.error());
+  daemon_.fetcher().import(*std::move(bundle), [this, reply](Result<OfferedRefs> imported) {
+    if (!imported) return reply->error(imported.error());
+    daemon_.post(BundleImported{});
+    RequestId id = daemon_.expect([this, reply, refs = std::move(imported->refs)](const Answer& answer) {
+      if (answer.error) return reply->error(*answer.error);
+      Json branches = Json::object();
+      for (const NamedRef& ref : refs)
+        branches[ref.name] = ref.id.hex();
+      reply->success(
+          {{"imported", branches}, {"commit", commit_json(daemon_.reconciler().node().branch_commit)}});
+    });
+    daemon_.post(RequestNoticed{id});
+  });
+}
+
 void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> reply) {
   std::optional<std::string> branch = request.args.branch;
   std::optional<WallTime> until = request.args.until;
@@ -358,6 +413,7 @@ void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> repl
       reply,
       [name = *branch](Repository& repository) -> Result<std::optional<ObjectId>> {
         Result<std::optional<ObjectId>> tip = repository.tip(name);
+        if (tip && !*tip) tip = repository.ref("refs/remotes/origin/" + name);
         if (tip && !*tip) return fail("no branch '" + name + "'", ErrorCode::not_found);
         return tip;
       },

@@ -31,6 +31,8 @@ class Requests {
   void sync(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
   void rollback(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
   void approve(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
+  void accept(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
+  void import_bundle(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
   void switch_branch(const Request& request, std::shared_ptr<Reply> reply);
   void plan(const Request& request, std::shared_ptr<Reply> reply);
   void history(const Request& request, const std::shared_ptr<Reply>& reply);

@@ -25,6 +25,8 @@ void add_commands(CLI::App& app, Session& session) {
   add_rollback(app, session);
   add_approve(app, session);
   add_switch(app, session);
+  add_accept(app, session);
+  add_import(app, session);
   add_history(app, session);
   add_plan(app, session);
   add_nodes(app, session);

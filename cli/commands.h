@@ -14,6 +14,8 @@ void add_logs(CLI::App& app, Session& session);
 void add_sync(CLI::App& app, Session& session);
 void add_rollback(CLI::App& app, Session& session);
 void add_approve(CLI::App& app, Session& session);
+void add_accept(CLI::App& app, Session& session);
+void add_import(CLI::App& app, Session& session);
 void add_switch(CLI::App& app, Session& session);
 void add_init(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);

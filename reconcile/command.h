@@ -33,10 +33,37 @@ struct ExportTree {
 };
 
 // refs/gitproc/<marker>: keeps the commit from gc and survives the state file. nullopt removes it.
-enum class Marker { verified, applied, healthy, pinned };
+enum class Marker { fetched, verified, applied, healthy, pinned };
 struct SetMarker {
   Marker marker = Marker::applied;
   std::optional<ObjectId> commit;
+};
+
+// Get from the remote what it has and this repository has not. -> Fetched. One at a time.
+struct Fetch {};
+
+// How the tips stand to each other that a branch may mean. -> TipsCompared
+struct TipQuestion {
+  std::string branch;
+  std::optional<ObjectId> local;    // refs/heads/<branch>
+  ObjectId remote;                  // refs/remotes/origin/<branch>
+  std::optional<ObjectId> base;     // what the remote's branch was when it was followed last
+  std::optional<ObjectId> applied;  // on this node
+
+  bool operator==(const TipQuestion&) const = default;
+};
+struct CompareTips {
+  TipQuestion question;
+};
+
+// Move the local branch (make it, where `from` is nullopt); done only where it is at `from` still and no working
+// tree has it checked out.
+struct MoveBranch {
+  std::string branch;
+  std::optional<ObjectId> from;
+  ObjectId to;
+
+  bool operator==(const MoveBranch&) const = default;
 };
 
 // --- processes ---
@@ -162,9 +189,9 @@ struct Announce {
 // The ordered end: every service is as ShutdownRequested wanted.
 struct ExitAgent {};
 
-using Command = std::variant<LoadCommit, ExportTree, SetMarker, Spawn, Kill, AwaitMainPid, CleanUp,
-                             AdjustLimits, FindSurvivors, CheckConditions, Preflight, StartProbe, CancelProbe,
-                             RunRecord, Answer, Announce, ExitAgent>;
+using Command = std::variant<LoadCommit, ExportTree, SetMarker, Fetch, CompareTips, MoveBranch, Spawn, Kill,
+                             AwaitMainPid, CleanUp, AdjustLimits, FindSurvivors, CheckConditions, Preflight,
+                             StartProbe, CancelProbe, RunRecord, Answer, Announce, ExitAgent>;
 using Commands = std::vector<Command>;
 
 }  // namespace gitproc

@@ -42,6 +42,8 @@ std::optional<DurableState> left_by_clone(const DurableState& state, const std::
   DurableState left;
   left.applied = state.applied;
   left.healthy = state.healthy;
+  left.remote_base = state.remote_base;
+  left.follows_imports = state.follows_imports;
   left.verified = state.verified;
   left.machine = machine;
   return left;

@@ -46,6 +46,26 @@ struct OperatorStart {
   bool operator==(const OperatorStart&) const = default;
 };
 
+// What the followed branch was at the remote when it was followed last: a tip that does not descend from it was
+// rewritten there.
+struct RemoteBase {
+  std::string branch;
+  ObjectId commit;
+
+  bool operator==(const RemoteBase&) const = default;
+};
+
+// `gitproc accept`: the operator wants exactly this tip of the remote's branch, whatever the local branch holds as
+// long as it is at `local`.
+struct Acceptance {
+  ObjectId commit;
+  std::optional<ObjectId> local;
+  std::string by;
+  WallTime at;
+
+  bool operator==(const Acceptance&) const = default;
+};
+
 // The tip that this node was let to go to last, and of which branch: only what differs from it is a move of the
 // branch that the prune guard looks at.
 struct Followed {
@@ -118,6 +138,9 @@ struct DurableState {
   std::optional<ObjectId> healthy;  // the last that was applied and stayed well for min_healthy_time
   std::optional<Pin> pin;
   std::optional<BranchOverride> branch_override;
+  std::optional<RemoteBase> remote_base;
+  std::optional<Acceptance> acceptance;
+  bool follows_imports = false;  // bundles stand in for a remote that is not configured
   std::map<std::string, OperatorHold, std::less<>> holds;
   std::map<std::string, OperatorStart, std::less<>> operator_starts;
   std::optional<Followed> followed;

@@ -200,6 +200,14 @@ void Reconciler::State::take(const RequestNoticed& event) { answer(event.request
 // --- the node ---
 
 void Reconciler::State::take(const SyncRequested& event) {
+  if (options.remote) {
+    remote.waiting.push_back(event);  // a fetch that runs may have missed what it is about
+  } else {
+    begin_sync(event);
+  }
+}
+
+void Reconciler::State::begin_sync(const SyncRequested& event) {
   if (durable.pin) lift_pin("sync by " + event.by);
   cause = "sync";
   retry_at = never;
@@ -225,10 +233,15 @@ void Reconciler::State::take(const SyncRequested& event) {
     after_change(service);
     touch(service);
   }
-  if (!event.waits) {
-    answer(event.request, "");
+  await_settled(event.request, event.waits);
+}
+
+// Answers at once, or when the node has settled.
+void Reconciler::State::await_settled(RequestId request, bool waits) {
+  if (waits) {
+    syncs.push_back({request, after(now.instant, options.rollout_deadline), ""});
   } else {
-    syncs.push_back({event.request, after(now.instant, options.rollout_deadline), ""});
+    answer(request, "");
   }
 }
 
@@ -251,11 +264,7 @@ void Reconciler::State::take(const RollbackRequested& event) {
   if (rejected && rejected->id == *commit) rejected.reset();
   set_pin(
       Pin{.commit = *commit, .by = event.by, .at = now.wall, .reason = event.reason, .until = event.until});
-  if (!event.waits) {
-    answer(event.request, "");
-  } else {
-    syncs.push_back({event.request, after(now.instant, options.rollout_deadline), ""});
-  }
+  await_settled(event.request, event.waits);
 }
 
 void Reconciler::State::take(const ShutdownRequested& event) {
@@ -299,7 +308,8 @@ SyncState Reconciler::State::sync_state() const {
   if (!read_error.empty() || (!tip_error.empty() && !durable.pin)) return SyncState::error;
   if (is_rejection_shown()) return SyncState::rejected;
   if (denial_of_tip() != nullptr) return SyncState::rejected;
-  if (shown_hold() != nullptr) return SyncState::held;
+  if (any_hold() != nullptr) return SyncState::held;
+  if (remote.asked) return SyncState::progressing;
   bool is_there =
       current && wanted == current->id && is_trusted(*wanted) && !has_staged_commit && !is_booting;
   if (!is_there || is_applying || !in_motion.empty()) return SyncState::progressing;
@@ -314,7 +324,7 @@ std::string Reconciler::State::sync_error() const {
         return *denial_of_tip() + "; change it, or try it again by 'gitproc sync --retry'";
       return rejection.empty() ? "the commit was rejected" : to_string(rejection.front());
     case SyncState::degraded: return bad_services();
-    case SyncState::held: return hold->message;
+    case SyncState::held: return any_hold()->message;
     case SyncState::progressing:
     case SyncState::synced: return "";
   }

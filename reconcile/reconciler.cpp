@@ -21,7 +21,11 @@ std::string_view to_string(SyncState state) {
 
 Reconciler::State::State(Options given_options, DurableState given_durable,
                          std::vector<AdoptedService> given_adopted)
-    : options(std::move(given_options)), durable(std::move(given_durable)), ids(options.seed) {
+    : options(std::move(given_options)),
+      durable(std::move(given_durable)),
+      ids(options.seed),
+      remote{.schedule =
+                 FetchSchedule(options.remote ? options.remote->poll_interval : infinite, options.seed)} {
   // An operator's start lasts until the next boot.
   std::erase_if(durable.operator_starts,
                 [this](const auto& entry) { return entry.second.boot_id != options.boot_id; });
@@ -61,6 +65,7 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
     act(service, [](Lifecycle& life, LifecycleContext& context) { life.on_deadline(context); });
     touch(service);
   }
+  pursue_remote();
   do {
     pursue_target();
     // Looking at one service can concern others; the marks only ever grow in a step, so this ends.
@@ -86,6 +91,8 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
 Instant Reconciler::next_deadline() const {
   Instant next = state_->timers.empty() ? never : state_->timers.begin()->first;
   next = std::min({next, state_->retry_at, state_->healthy_at, state_->trial_due()});
+  // Who is ending fetches no more.
+  if (!state_->is_shutting_down) next = std::min(next, state_->remote.schedule.next());
   for (const WaitingSync& sync : state_->syncs)
     next = std::min(next, sync.deadline);
   if (state_->durable.pin && state_->durable.pin->until) {

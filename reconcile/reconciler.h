@@ -58,6 +58,15 @@ struct Hold {
   bool operator==(const Hold&) const = default;
 };
 
+// How it stands with the remote.
+struct RemoteView {
+  std::optional<WallTime> last_fetch, last_success;
+  std::string error;  // of the last fetch, "" when it went well
+  bool is_fetching = false;
+
+  bool operator==(const RemoteView&) const = default;
+};
+
 struct NodeView {
   std::string branch;
   std::optional<ObjectId> branch_commit;   // the tip
@@ -65,6 +74,7 @@ struct NodeView {
   std::optional<ObjectId> applied_commit;  // the last one that was applied to its end
   std::optional<Pin> pin;
   std::optional<Hold> hold;
+  std::optional<RemoteView> remote;
   SyncState sync = SyncState::progressing;
   std::string error;     // of the gravest kind, "" when synced
   Diagnostics warnings;  // of the loaded commit; with errors first when the tip was rejected
@@ -73,6 +83,12 @@ struct NodeView {
 
 class Reconciler {
  public:
+  struct Remote {
+    Duration poll_interval = std::chrono::minutes(1);
+    bool follows_force_push = false;
+
+    bool operator==(const Remote&) const = default;
+  };
   struct Options {
     std::string boot_id;     // changes with every boot and every new container
     std::uint64_t seed = 0;  // for invocation ids
@@ -82,6 +98,7 @@ class Reconciler {
     bool auto_rollback = false;
     bool prune_guard = false;
     bool verifies_signatures = false;  // commits must meet a policy, which LoadCommit judges
+    std::optional<Remote> remote;      // nullopt: the repository is only local
   };
 
   // `adopted` are the services an earlier agent left running, or latched, in this boot.

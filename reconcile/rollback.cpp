@@ -142,7 +142,7 @@ void Reconciler::State::refuse_tip(const Denial& denial) {
 void Reconciler::State::hold_tip(Hold held) {
   hold = std::move(held);
   stand_still();
-  emit(Announce{"", "held", "", "", hold->message, hold->commit});
+  emit(Announce{"", "held", hold->kind, "", hold->message, hold->commit});
 }
 
 void Reconciler::State::take(const ApproveRequested& event) {

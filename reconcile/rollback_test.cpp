@@ -212,6 +212,9 @@ class Node {
   }
   void carry_out(const AwaitMainPid&) {}
   void carry_out(const CleanUp&) {}
+  void carry_out(const Fetch&) {}
+  void carry_out(const CompareTips&) {}
+  void carry_out(const MoveBranch&) {}
   void carry_out(const AdjustLimits&) {}
   void carry_out(const FindSurvivors&) {}
   void carry_out(const CheckConditions&) {}

@@ -76,18 +76,6 @@ const char* Reconciler::State::target_cause() const {
   return cause == "sync" || cause == "switch" ? cause.c_str() : "commit";
 }
 
-void Reconciler::State::take(const TipObserved& event) {
-  branch = event.branch;
-  tip_error = event.tip ? "" : event.error;
-  if (event.tip && event.tip != tip) cause = "commit";
-  if (event.tip) {  // an unreadable branch keeps what was known of it
-    tip = event.tip;
-    tip_branch = event.branch;
-  }
-  if (hold && tip != hold->commit) hold.reset();
-  retry_at = never;
-}
-
 void Reconciler::State::take(const BranchSwitched& event) {
   DurableState& state = change_durable();
   if (event.is_configured) {

@@ -4,6 +4,7 @@
 //   rollback.cpp    which tip may be applied, and what happens when it does not get healthy
 //   limits.cpp      the limits of what runs, and who else changes them
 //   operators.cpp   requests of operators: holds, restarts, pins, and when to answer them
+//   remotes.cpp     when the remote is fetched, and which tip the branch means then
 //   views.cpp       what is shown of it
 // Every change of a service goes through act(), which keeps the counts, timers and queues true.
 #pragma once
@@ -21,6 +22,7 @@
 #include "reconcile/command.h"
 #include "reconcile/durable.h"
 #include "reconcile/event.h"
+#include "reconcile/fetch_schedule.h"
 #include "reconcile/lifecycle/lifecycle.h"
 #include "reconcile/reconciler.h"
 #include "reconcile/service_table.h"
@@ -59,6 +61,20 @@ struct Refusal {
 // Of a service that is on trial: well, on its way or not well yet, or beyond what it can do by itself.
 enum class Verdict { good, pending, failed };
 
+// What is known of the remote, besides what is durable.
+struct RemoteState {
+  FetchSchedule schedule;
+  bool is_started = false;
+  std::optional<WallTime> last_fetch, last_success;
+  std::string error;                    // of the last fetch
+  std::vector<SyncRequested> waiting;   // for the next fetch
+  std::vector<SyncRequested> fetching;  // for the one under way
+  std::optional<TipObserved> observed;  // the last
+  std::optional<ObjectId> fetched;      // what the marker says
+  std::optional<TipQuestion> asked;     // CompareTips under way
+  std::optional<Hold> hold;
+};
+
 struct Reconciler::State {
   State(Options, DurableState, std::vector<AdoptedService>);
 
@@ -73,6 +89,11 @@ struct Reconciler::State {
   void take(const LimitsDrifted&);
   void take(const SurvivorsFound&);
   void take(const ServiceRequested&);
+  void take(const Fetched&);
+  void take(const TipsCompared&);
+  void take(const BundleImported&);
+  void take(const FetchRequested&);
+  void take(const AcceptRequested&);
   void take(const SyncRequested&);
   void take(const RollbackRequested&);
   void take(const ApproveRequested&);
@@ -122,6 +143,16 @@ struct Reconciler::State {
   // --- limits ---
   // Has the limits of the unit that it runs written anew, where it runs.
   void adjust_limits(Service& service, const UnitPtr& unit);
+
+  // --- remotes ---
+  bool has_remote() const;
+  void observe_tips();
+  void choose(const TipsCompared& compared);
+  void set_tip(const std::optional<ObjectId>& found);
+  void pursue_remote();
+  std::optional<RemoteView> remote_view() const;
+  // What waits for an operator, at whatever stage.
+  const Hold* any_hold() const;
 
   // --- rollout ---
   std::optional<ObjectId> target() const;
@@ -196,6 +227,8 @@ struct Reconciler::State {
   void answer_waiting(Service& service);
   // The answer a waiting request has earned; nullopt: not yet.
   std::optional<Answer> outcome_of(const WaitingRequest& request, const Service& service) const;
+  void begin_sync(const SyncRequested& request);
+  void await_settled(RequestId request, bool waits);
   void answer_syncs();
   void answer(RequestId request, std::string message, Pid pid = 0);
   void refuse(RequestId request, std::string message, ErrorCode code = ErrorCode::failed);
@@ -240,6 +273,7 @@ struct Reconciler::State {
   std::optional<ObjectId> tip;
   std::string tip_branch;  // the branch it was the tip of
   std::string tip_error;
+  RemoteState remote;
   std::map<std::string, AdoptedService, std::less<>> adopted;  // until the first commit is there
   std::vector<ProcessExited> early_exits;                      // of services that are not adopted yet
   std::vector<ServiceId> just_adopted;

@@ -111,6 +111,7 @@ std::string ref_of_marker(Marker marker) {
     case Marker::applied: return "refs/gitproc/applied";
     case Marker::healthy: return "refs/gitproc/healthy";
     case Marker::pinned: return "refs/gitproc/pinned";
+    case Marker::fetched: return "refs/gitproc/fetched";
   }
   return "";
 }
@@ -176,6 +177,7 @@ const std::string& Repository::git_dir() const { return state_->git_dir; }
 const std::string& Repository::common_dir() const { return state_->common_dir; }
 const Owner& Repository::owner() const { return state_->owner; }
 ObjectReader& Repository::objects() { return *state_->objects; }
+git_repository* Repository::handle() { return state_->repository.get(); }
 
 Result<Repository> Repository::open(const std::string& path) {
   if (Result<void> loaded = libgit2.load(); !loaded) return std::unexpected(loaded.error());

@@ -19,6 +19,8 @@
 #include "reconcile/command.h"
 #include "reconcile/desired/snapshot.h"
 
+struct git_repository;
+
 namespace gitproc {
 
 inline constexpr std::string_view default_branch = "main";
@@ -84,6 +86,8 @@ class Repository {
   Result<void> set_marker(Marker marker, const std::optional<ObjectId>& commit);
 
   ObjectReader& objects();
+  // For the other files of this folder; valid until the next call of anything above.
+  git_repository* handle();
 
  private:
   struct State;

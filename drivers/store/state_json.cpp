@@ -55,6 +55,19 @@ OrderedJson encode(const BranchOverride& override) {
   return OrderedJson{{"name", branch}, {"until", optional_time(until)}};
 }
 
+OrderedJson encode(const RemoteBase& base) {
+  const auto& [branch, commit] = base;
+  return OrderedJson{{"branch", branch}, {"commit", commit.hex()}};
+}
+
+OrderedJson encode(const Acceptance& acceptance) {
+  const auto& [commit, local, by, at] = acceptance;
+  return OrderedJson{{"commit", commit.hex()},
+                     {"local", local ? OrderedJson(local->hex()) : OrderedJson(nullptr)},
+                     {"by", bounded(by)},
+                     {"at", to_rfc3339(at)}};
+}
+
 OrderedJson encode(const OperatorHold& hold) {
   const auto& [by, at] = hold;
   return OrderedJson{{"by", bounded(by)}, {"at", to_rfc3339(at)}};
@@ -294,6 +307,23 @@ std::optional<BranchOverride> decode_branch(Object& object) {
   return override;
 }
 
+std::optional<RemoteBase> decode_remote_base(Object& object) {
+  RemoteBase base;
+  base.branch = object.text("branch");
+  base.commit = object.parsed("commit", ObjectId::parse);
+  if (base.branch.empty()) object.fault("branch");
+  return base;
+}
+
+std::optional<Acceptance> decode_acceptance(Object& object) {
+  Acceptance acceptance;
+  acceptance.commit = object.parsed("commit", ObjectId::parse);
+  acceptance.local = object.parsed_or_absent("local", ObjectId::parse);
+  acceptance.by = object.text("by");
+  acceptance.at = object.parsed("at", parse_rfc3339);
+  return acceptance;
+}
+
 std::optional<OperatorHold> decode_hold(Object& object) {
   OperatorHold hold;
   hold.by = object.text("by");
@@ -413,6 +443,16 @@ void decode_commit(Object& parent, const char* key, DecodedState& remarks, std::
   if (!commit) remark(remarks.faults, key);
 }
 
+void decode_flag(Object& parent, const char* key, DecodedState& remarks, bool& flag) {
+  if (parent.is_absent(key)) return;
+  const Json& json = *parent.take(key);
+  if (json.is_boolean()) {
+    flag = json.get<bool>();
+  } else {
+    remark(remarks.faults, key);
+  }
+}
+
 // A member that is an array of objects, oldest first. Only the newest `limit` are kept; a person who added more gets
 // what the limit says.
 template <typename Value, typename Decode>
@@ -431,14 +471,18 @@ void decode_list(Object& parent, const std::string& key, DecodedState& remarks, 
 }  // namespace
 
 std::string encode_state(const DurableState& state) {
-  const auto& [applied, healthy, pin, branch_override, holds, operator_starts, followed, trial, retreat,
-               denials, history, verified, machine] = state;
+  const auto& [applied, healthy, pin, branch_override, remote_base, acceptance, follows_imports, holds,
+               operator_starts, followed, trial, retreat, denials, history, verified, machine] = state;
   OrderedJson json;
   json["schema"] = state_schema_version;
   json["applied"] = optional_commit(applied);
   json["healthy"] = optional_commit(healthy);
   json["pin"] = encode_optional(pin);
   json["branch_override"] = encode_optional(branch_override);
+  // Of nodes that have, or had, a remote.
+  if (remote_base) json["remote_base"] = encode(*remote_base);
+  if (acceptance) json["acceptance"] = encode(*acceptance);
+  if (follows_imports) json["follows_imports"] = true;
   json["holds"] = encode_map(holds);
   json["operator_starts"] = encode_map(operator_starts);
   json["followed"] = encode_optional(followed);
@@ -465,6 +509,9 @@ Result<DecodedState> decode_state(std::string_view text) {
   decode_commit(root, "healthy", decoded, decoded.state.healthy);
   decoded.state.pin = decode_member(root, "pin", decoded, decode_pin);
   decoded.state.branch_override = decode_member(root, "branch_override", decoded, decode_branch);
+  decoded.state.remote_base = decode_member(root, "remote_base", decoded, decode_remote_base);
+  decoded.state.acceptance = decode_member(root, "acceptance", decoded, decode_acceptance);
+  decode_flag(root, "follows_imports", decoded, decoded.state.follows_imports);
   decode_map(root, "holds", decoded, decoded.state.holds, decode_hold);
   decode_map(root, "operator_starts", decoded, decoded.state.operator_starts, decode_operator_start);
   decoded.state.followed = decode_member(root, "followed", decoded, decode_followed);

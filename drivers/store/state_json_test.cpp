@@ -16,6 +16,9 @@ DurableState full_state() {
   state.healthy = id('e');
   state.pin = Pin{id('b'), "uid 0", noon, "bad \"release\"\n", noon + std::chrono::hours(1)};
   state.branch_override = BranchOverride{"testing/é", std::nullopt};
+  state.remote_base = RemoteBase{"testing/é", id('e')};
+  state.acceptance = Acceptance{id('e'), id('f'), "uid 0", noon};
+  state.follows_imports = true;
   state.holds["web"] = OperatorHold{"uid 1000", noon};
   state.operator_starts["job@1"] = OperatorStart{0xfedcba9876543210, "2c1f"};
   state.followed = Followed{"main", id('a')};

@@ -10,6 +10,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr unsigned commands_per_turn = 64;
+// A comparison may be about what was applied a few steps ago.
+constexpr std::size_t remembered_applied = 64;
 
 // Where an event comes from: what comes from one place comes in order.
 constexpr std::uint64_t from_git = UINT64_MAX, from_people = UINT64_MAX - 1;
@@ -20,6 +22,11 @@ struct Source {
   std::uint64_t operator()(const CommitRejected&) const { return from_git; }
   std::uint64_t operator()(const CommitUnreadable&) const { return from_git; }
   std::uint64_t operator()(const TreeExported&) const { return from_git; }
+  std::uint64_t operator()(const Fetched&) const { return from_git; }
+  std::uint64_t operator()(const TipsCompared&) const { return from_git; }
+  std::uint64_t operator()(const BundleImported&) const { return from_git; }
+  std::uint64_t operator()(const FetchRequested&) const { return from_people; }
+  std::uint64_t operator()(const AcceptRequested&) const { return from_people; }
   std::uint64_t operator()(const ServiceRequested&) const { return from_people; }
   std::uint64_t operator()(const SyncRequested&) const { return from_people; }
   std::uint64_t operator()(const RollbackRequested&) const { return from_people; }
@@ -45,6 +52,9 @@ void World::start_agent() {
                               .auto_rollback = rolls_back_,
                               .prune_guard = has_guard_,
                               .verifies_signatures = policy_.is_set()};
+  if (repository_.has_remote())
+    options.remote = {.poll_interval = std::chrono::minutes(1), .follows_force_push = follows_force_push_};
+  is_fetching_ = false;
   agent_ = std::make_unique<Agent>(std::move(options), disk_.state, adopted);
   agent_->submitted = agent_->durable = agent_->reconciler.durable_version();
   if (disk_.state.branch_override) agent_->followed_override = disk_.state.branch_override->branch;
@@ -135,13 +145,20 @@ void World::take_step() {
   std::set<std::size_t> stale = std::exchange(agent_->stale, {});
   for (std::size_t i = 0; i < events.size(); ++i) {
     trace_.add(now_.instant, events[i]);
+    if (std::holds_alternative<Fetched>(events[i])) is_fetching_ = false;
     if (stale.contains(i)) continue;
     std::uint64_t source = std::visit(Source{}, events[i]);
     auto name = agent_->names.find(ServiceId{static_cast<std::uint32_t>(source)});
     bool is_of_service = source < from_people && name != agent_->names.end();
     checks_.told(events[i], is_of_service ? name->second : "", now_.instant);
   }
+  std::optional<RemoteBase> base = agent_->reconciler.durable().remote_base;
+  if (agent_->reconciler.durable().applied) {
+    applied_.push_back(*agent_->reconciler.durable().applied);
+    if (applied_.size() > remembered_applied) applied_.erase(applied_.begin());
+  }
   Commands commands = agent_->reconciler.step(events, now_);
+  check_remote_base(base);
   checks_.decided(commands, now_.instant);
   checks_.stepped(!events.empty(), now_.instant, agent_->reconciler.next_deadline());
   // What was found wrong in a decision is not carried out any more, but has to be seen.
@@ -176,7 +193,7 @@ void World::tell_late(Event event) {
 
 void World::tell_tip() {
   std::string branch = followed_branch();
-  tell(TipObserved{branch, repository_.tip(branch), ""}, chance_.span(Duration::zero(), milliseconds(200)));
+  tell(tip_of(branch), chance_.span(Duration::zero(), milliseconds(200)));
 }
 
 void World::follow_branch() {
@@ -345,6 +362,47 @@ void World::carry_out(const ExportTree& command) {
   bool fails = faults_.failing_exports && chance_.one_in(4);
   tell(TreeExported{command.commit, fails ? "no space left on device" : ""},
        chance_.span(milliseconds(1), milliseconds(300)));
+}
+
+TipObserved World::tip_of(const std::string& branch) const {
+  return {.branch = branch,
+          .tip = repository_.tip(branch),
+          .error = "",
+          .remote_tip = repository_.has_remote() ? repository_.fetched_tip(branch) : std::nullopt};
+}
+
+// Nothing was rewritten under the node without anybody having said so.
+void World::check_remote_base(const std::optional<RemoteBase>& before) {
+  const DurableState& state = agent_->reconciler.durable();
+  if (!before || !state.remote_base || state.remote_base->branch != before->branch || follows_force_push_)
+    return;
+  const ObjectId &from = before->commit, &to = state.remote_base->commit;
+  bool is_accepted = state.acceptance && state.acceptance->commit == to;
+  bool follows = repository_.is_after(to, from) ||
+                 std::ranges::any_of(
+                     applied_, [&](const ObjectId& applied) { return repository_.is_after(to, applied); });
+  if (!follows && !is_accepted) checks_.fail("a rewritten branch was followed although nobody accepted it");
+}
+
+void World::carry_out(const Fetch&) {
+  if (std::exchange(is_fetching_, true)) checks_.fail("two fetches at once");
+  Duration delay = chance_.span(milliseconds(5), faults_.late_events ? seconds(20) : milliseconds(500));
+  if (faults_.failing_fetches && chance_.one_in(2)) {
+    auto fault = chance_.one_in(4) ? Fetched::Fault::refused : Fetched::Fault::failed;
+    return tell(Fetched{fault, "cannot fetch"}, delay);
+  }
+  repository_.fetch();
+  tell(tip_of(followed_branch()), delay);
+  tell(Fetched{});
+}
+
+void World::carry_out(const CompareTips& command) {
+  tell(repository_.compare(command.question), chance_.span(Duration::zero(), milliseconds(100)));
+}
+
+void World::carry_out(const MoveBranch& command) {
+  if (is_checked_out_ || !repository_.move_along(command)) return;
+  if (command.branch == followed_branch()) tell_tip();
 }
 
 void World::carry_out(const SetMarker& command) {

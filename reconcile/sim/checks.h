@@ -130,7 +130,7 @@ class Checks {
   std::optional<ObjectId> held_;      // until it is approved, or compared with something else
   std::optional<ObjectId> approved_;
   bool is_approval_asked_ = false, is_switched_ = false;
-  std::optional<LoadCommit> loading_;       // of this agent
+  std::optional<LoadCommit> loading_;                        // of this agent
   std::map<std::pair<ObjectId, std::string>, bool> judged_;  // the last verdict: whether it was good
   Instant last_step_at_{};
   unsigned idle_steps_ = 0;  // in a row, at one instant

@@ -16,6 +16,14 @@ std::string World::followed_branch() const {
 void World::act_as_author() {
   author_acts_at_ = now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(40));
   std::string branch = chance_.one_in(4) ? Repository::other_branch : Repository::main_branch;
+  // Of those who have a remote, few commit on the node itself.
+  if (repository_.has_remote() && !chance_.one_in(6)) {
+    repository_.push(branch);
+    trace_.say(now_.instant,
+               "++ the remote's " + branch + " is at " + repository_.remote_tip(branch).hex().substr(32));
+    if (agent_ && chance_.one_in(3)) tell(FetchRequested{"webhook"});
+    return;
+  }
   repository_.move(branch);
   trace_.say(now_.instant, "++ " + branch + " is at " + repository_.tip(branch).hex().substr(32));
   if (agent_ && branch == followed_branch()) tell_tip();
@@ -68,6 +76,8 @@ void World::act_as_operator() {
     case 4: return switch_branch();
     case 5: return ask(RequestNoticed{id}, id);
     case 7:
+      if (repository_.has_remote()) return accept_what_is_held();
+      [[fallthrough]];
     case 8: return ask(approve_request(id), id);
     case 6:
       if (chance_.one_in(2)) return tell(ShutdownRequested{chance_.one_in(2)});
@@ -98,6 +108,13 @@ Event World::approve_request(RequestId id) {
   return request;
 }
 
+void World::accept_what_is_held() {
+  RequestId id{++requests_};
+  std::optional<Hold> hold = agent_->reconciler.node().hold;
+  ObjectId commit = hold ? hold->commit : repository_.any();
+  ask(AcceptRequested{.request = id, .commit = commit, .by = "operator", .waits = chance_.one_in(2)}, id);
+}
+
 void World::switch_branch() {
   bool is_configured = chance_.one_in(2);
   std::string branch = is_configured ? Repository::main_branch : Repository::other_branch;
@@ -106,7 +123,7 @@ void World::switch_branch() {
   // The ref watcher is told at once.
   agent_->followed_override = is_configured ? std::nullopt : std::optional(branch);
   tell(event);
-  tell(TipObserved{branch, repository_.tip(branch), ""}, Duration(1000));
+  tell(tip_of(branch), Duration(1000));
 }
 
 }  // namespace gitproc::sim

@@ -39,6 +39,48 @@ void Repository::move(const std::string& branch) {
   }
 }
 
+void Repository::push(const std::string& branch) {
+  ObjectId& tip = remote_tips_.at(branch);
+  if (chance_.one_in(6)) {
+    tip = any();
+  } else {
+    tip = grow(&tip, true);
+  }
+}
+
+std::optional<ObjectId> Repository::fetched_tip(const std::string& branch) const {
+  auto found = fetched_tips_.find(branch);
+  return found == fetched_tips_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool Repository::is_after(const ObjectId& descendant, const ObjectId& ancestor) const {
+  for (std::optional<ObjectId> id = descendant; id; id = commits_.at(*id).parent()) {
+    if (*id == ancestor) return true;
+  }
+  return false;
+}
+
+TipsCompared Repository::compare(const TipQuestion& question) const {
+  using Relation = TipsCompared::Relation;
+  TipsCompared compared{.question = question, .error = ""};
+  if (question.local && question.local != question.remote) {
+    compared.relation = is_after(*question.local, question.remote)   ? Relation::ahead
+                        : is_after(question.remote, *question.local) ? Relation::behind
+                                                                     : Relation::diverged;
+  }
+  compared.is_local_in_base = question.base && (!question.local || is_after(*question.base, *question.local));
+  compared.is_remote_after_base = !question.base || is_after(question.remote, *question.base);
+  compared.is_remote_after_applied = question.applied && is_after(question.remote, *question.applied);
+  return compared;
+}
+
+bool Repository::move_along(const MoveBranch& command) {
+  ObjectId& tip = tips_.at(command.branch);
+  if (command.from != tip) return false;
+  tip = command.to;
+  return true;
+}
+
 const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
   std::uint64_t number = ids_.size() + 1;
   Commit commit;

@@ -24,7 +24,7 @@ void Checks::at_rest(const Rest& rest) {
   const ObjectId target = disk.pin ? disk.pin->commit : rest.tip;
   bool is_rejected = repository_.at(target).is_broken || is_refused(target, disk.pin ? "" : rest.branch);
   std::optional<Hold> hold = rest.reconciler.node().hold;
-  if (hold && (disk.pin || hold->commit != rest.tip || !has_guard_))
+  if (hold && hold->kind == "prune" && (disk.pin || hold->commit != rest.tip || !has_guard_))
     fail("held is what nobody has to approve");
   bool is_going_back = !disk.pin && disk.retreat && disk.applied != target;
   bool is_denied = !disk.pin && !is_rejected && disk.applied != target &&

@@ -46,7 +46,7 @@ void Checks::written(const DurableState& disk) {
 void Checks::note(const Announce& news) {
   if (!news.service.empty()) return;
   if (news.kind == "switched") is_switched_ = true;
-  if (news.kind == "held") {
+  if (news.kind == "held" && news.from == prune_guard_kind) {
     if (!has_guard_) fail("a commit is held, although prune_guard is off");
     held_ = news.commit;
     if (approved_ == news.commit && applying_) fail("what was approved is held again");

@@ -24,7 +24,15 @@ World::World(std::uint64_t seed, bool keeps_words)
       trace_(keeps_words),
       machine_(chance_, faults_, journal_),
       repository_(chance_),
-      checks_(machine_, journal_, repository_, policy_.is_set()) {}
+      checks_(machine_, journal_, repository_, policy_.is_set()) {
+  // By a chance of its own, so that worlds without a remote stay what they were.
+  Chance remote_chance(~seed);
+  if (!remote_chance.percent(40)) return;
+  repository_.add_remote();
+  faults_.failing_fetches = remote_chance.one_in(2);
+  follows_force_push_ = remote_chance.one_in(5);
+  is_checked_out_ = remote_chance.one_in(4);
+}
 
 std::string World::run() {
   rolls_back_ = chance_.one_in(2);
@@ -41,7 +49,13 @@ std::string World::run() {
   run_until(now_.instant + chance_.span(seconds(20), minutes(4)));
 
   end_faults();
+  if (repository_.has_remote()) tell(FetchRequested{"webhook"});
   run_until(now_.instant + liveness);
+  // Whatever is held waits for somebody to say so.
+  if (repository_.has_remote() && agent_ && agent_->reconciler.node().hold) {
+    accept_what_is_held();
+    run_until(now_.instant + liveness);
+  }
   check_rest(false);
   bool is_held = agent_ && agent_->reconciler.node().hold.has_value();
   if (is_held && chance_.one_in(2) && checks_.failure().empty()) {
@@ -79,10 +93,22 @@ void World::end_faults() {
 void World::check_rest(bool is_after_sync) {
   if (!checks_.failure().empty()) return;
   if (!agent_) return checks_.fail("no agent runs");
+  ObjectId tip = repository_.tip(followed_branch());
+  if (repository_.has_remote()) {
+    ObjectId remote = repository_.remote_tip(followed_branch());
+    if (repository_.fetched_tip(followed_branch()) != remote)
+      checks_.fail("the remote was not fetched again");
+    std::optional<Hold> hold = agent_->reconciler.node().hold;
+    if (hold && hold->kind != "prune") checks_.fail("held, although the operator has accepted it");
+    // The local branch counts only where it is ahead; where it was rewound or set aside it does not.
+    bool is_local = repository_.is_after(tip, remote) && agent_->reconciler.tip() == tip;
+    if (!is_local) tip = remote;
+    if (agent_->reconciler.tip() != tip) checks_.fail("the tip is not the remote's");
+  }
   checks_.at_rest({.reconciler = agent_->reconciler,
                    .disk = disk_.state,
                    .markers = disk_.markers,
-                   .tip = repository_.tip(followed_branch()),
+                   .tip = tip,
                    .branch = followed_branch(),
                    .is_after_sync = is_after_sync});
 }

@@ -107,6 +107,9 @@ class World {
   void carry_out(const LoadCommit& command);
   void carry_out(const ExportTree& command);
   void carry_out(const SetMarker& command);
+  void carry_out(const Fetch& command);
+  void carry_out(const CompareTips& command);
+  void carry_out(const MoveBranch& command);
   void carry_out(const Spawn& command);
   void carry_out(const Kill& command);
   void carry_out(const AwaitMainPid& command);
@@ -126,6 +129,8 @@ class World {
   void tell(Event event, Duration delay = Duration::zero());
   void tell_late(Event event);
   void tell_tip();
+  TipObserved tip_of(const std::string& branch) const;
+  void check_remote_base(const std::optional<RemoteBase>& before);
   void look_for_empty(const std::string& service);
   void look_for_main_pid(ServiceId service);
   void track(ServiceId service, Pid pid);
@@ -139,6 +144,7 @@ class World {
   Event rollback_request(RequestId id);
   Event approve_request(RequestId id);
   void switch_branch();
+  void accept_what_is_held();
   std::string followed_branch() const;
 
   // The commit's signatures judged as drivers/git does, or that it cannot be told.
@@ -158,6 +164,10 @@ class World {
   Now now_{Instant(std::chrono::hours(1)), WallTime(std::chrono::hours(1000))};
   std::map<std::pair<Instant, std::uint64_t>, InFlight> in_flight_;
   std::map<std::uint64_t, Instant> last_told_;  // by where it comes from
+  std::vector<ObjectId> applied_;               // the last few commits that were applied, newest last
+  bool is_fetching_ = false;
+  bool follows_force_push_ = false;
+  bool is_checked_out_ = false;  // a working tree shows every branch, so that none is moved along
   std::uint64_t told_ = 0;
   std::uint64_t boots_ = 0;
   std::uint64_t agents_ = 0;
