@@ -21,6 +21,7 @@
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
 #include "drivers/cgroup/tree.h"
+#include "drivers/process/journal_stream.h"
 #include "drivers/process/linux_process_driver.h"
 #include "drivers/store/state_lock.h"
 
@@ -118,6 +119,7 @@ ExecFacts exec_facts(const Configuration& configuration, const SpecifierContext&
   bool is_root = ::geteuid() == 0;
   ExecFacts facts{.tree = machine.tree,
                   .notify_socket = "",
+                  .journal_socket = is_root ? journal_stream_socket : "",
                   .log_directory = configuration.log_dir,
                   .home = machine.home,
                   .default_working_directory = is_root ? "/" : machine.home,

@@ -49,6 +49,17 @@ Json service_json(const ServiceView& service, const std::string& log, const std:
       {"next_restart", service.next_restart ? Json(to_rfc3339(*service.next_restart)) : Json(nullptr)}};
 }
 
+Json probes_json(const std::vector<ProbeResult>& probes) {
+  Json list = Json::array();
+  for (const ProbeResult& probe : probes) {
+    list.push_back({{"at", to_rfc3339(probe.at)},
+                    {"duration", seconds(probe.took)},
+                    {"healthy", probe.is_healthy},
+                    {"detail", probe.detail}});
+  }
+  return list;
+}
+
 Json diagnostics_json(const Diagnostics& diagnostics) {
   Json list = Json::array();
   for (const Diagnostic& diagnostic : diagnostics) {

@@ -14,6 +14,8 @@ namespace gitproc {
 
 Json commit_json(const std::optional<ObjectId>& commit);
 Json service_json(const ServiceView& service, const std::string& log, const std::string& cgroup);
+// The newest last.
+Json probes_json(const std::vector<ProbeResult>& probes);
 Json diagnostics_json(const Diagnostics& diagnostics);
 Json pin_json(const std::optional<Pin>& pin);
 Json history_entry_json(const HistoryEntry& entry);

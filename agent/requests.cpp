@@ -149,7 +149,10 @@ void Requests::status(const Request& request, const std::shared_ptr<Reply>& repl
   if (request.services.empty()) return reply->success(node_json());
   std::optional<ServiceView> view = daemon_.reconciler().service(request.services.front());
   if (!view) return reply->error(no_service(request.services.front()));
-  reply->success(service_view_json(*view));
+  Json data = service_view_json(*view);
+  if (view->unit && view->unit->has_health_check())
+    data["probes"] = probes_json(daemon_.reconciler().probes(request.services.front()));
+  reply->success(std::move(data));
 }
 
 void Requests::list(const std::shared_ptr<Reply>& reply) {

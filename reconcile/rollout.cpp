@@ -406,7 +406,9 @@ void Reconciler::State::apply_difference(Service& service) {
     case ChangeEffect::none: return;
     case ChangeEffect::later:
     case ChangeEffect::adjust:
-      service.life.replace_unit(service.desired);
+      act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+        life.replace_unit(service.desired, context);
+      });
       if (is_unwanted) break;  // without a stamp: whoever adopts it knows that it is not as it should be
       emit(RunRecord{.service = service.id,
                      .name = service.name,
@@ -419,7 +421,9 @@ void Reconciler::State::apply_difference(Service& service) {
       if (can_reload) {
         set_wave(service, Wave::changed);
         service.reason = "reloaded: " + why;
-        service.life.replace_unit(service.desired);
+        act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+          life.replace_unit(service.desired, context);
+        });
         emit(RunRecord{.service = service.id,
                        .name = service.name,
                        .kind = RunRecord::Kind::stamped,

@@ -13,6 +13,7 @@
 #include "drivers/base/unique_fd.h"
 #include "drivers/cgroup/tree.h"
 #include "drivers/process/accounts.h"
+#include "drivers/process/exec_probes.h"
 #include "drivers/process/exec_spec.h"
 #include "drivers/process/exit_watcher.h"
 #include "drivers/process/inotify_watches.h"
@@ -48,6 +49,8 @@ class LinuxProcessDriver final : public ProcessDriver {
   void clean_up(const CleanUp& command) override;
   ConditionsChecked check_conditions(const CheckConditions& command) override;
   PreflightChecked preflight(const Preflight& command) override;
+  void start_probe(const StartProbe& command) override;
+  void cancel_probe(ServiceId service) override { probes_.cancel(service); }
   Result<void> record(const RunRecord& record) override;
   int fd() const override { return epoll_.get(); }
   std::vector<Event> drain() override;
@@ -67,7 +70,16 @@ class LinuxProcessDriver final : public ProcessDriver {
 
   Service& begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted);
   Service* find(ServiceId service);
+  // What has to be looked up before a command of the unit can be made.
+  struct Surroundings {
+    std::optional<Account> account;
+    std::vector<EnvironmentVariable> file_environment;
+  };
+  std::expected<Surroundings, SpawnFault> look_up_surroundings(const ExecContext& exec);
+  std::expected<CgroupTree::Entrance, SpawnFault> enter_cgroup(const std::string& name, Service& state);
+  std::vector<UniqueFd> connect_journal(const Unit& unit, ExecSpec& spec) const;
   std::expected<Pid, SpawnFault> try_spawn(const Spawn& command);
+  std::expected<Pid, SpawnFault> try_probe(const StartProbe& command, Service& state, int output);
   void track(ServiceId service, Pid pid);
 
   void signal_process(ServiceId service, Pid pid, const Kill& command);
@@ -93,6 +105,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   Spawner spawner_;
   Accounts accounts_;
   ExitWatcher exits_;
+  ExecProbes probes_;
   InotifyWatches watches_;
   Membership membership_;
   std::unordered_map<std::uint32_t, Service> services_;
