@@ -27,6 +27,7 @@
 #include "drivers/git/remote_refs.h"
 #include "drivers/git/remote_url.h"
 #include "drivers/git/signatures.h"
+#include "drivers/process/journal_stream.h"
 #include "drivers/process/linux_process_driver.h"
 #include "drivers/store/state_lock.h"
 
@@ -133,6 +134,7 @@ ExecFacts exec_facts(const Configuration& configuration, const SpecifierContext&
   bool is_root = ::geteuid() == 0;
   ExecFacts facts{.tree = machine.tree,
                   .notify_socket = "",
+                  .journal_socket = is_root ? journal_stream_socket : "",
                   .log_directory = configuration.log_dir,
                   .home = machine.home,
                   .default_working_directory = is_root ? "/" : machine.home,

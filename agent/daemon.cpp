@@ -148,6 +148,7 @@ void Daemon::turn() {
   // let the others have their say in between.
   do {
     std::vector<Event> events = std::exchange(pending_events_, {});
+    keep_logs(events);
     for (Command& command : reconciler_->step(events, read_clocks()))
       pending_commands_.push_back(std::move(command));
     while (!pending_commands_.empty() && costly < costly_commands_per_turn) {
@@ -216,8 +217,12 @@ bool Daemon::execute(const Command& command) {
       daemon.pending_events_.emplace_back(daemon.processes_.preflight(check));
       return false;
     }
-    bool operator()(const StartProbe& probe) { return daemon.start_probe(probe), false; }
+    bool operator()(const StartProbe& probe) {
+      daemon.start_probe(probe);
+      return probe.unit->health->kind == HealthCheckKind::exec;
+    }
     bool operator()(const CancelProbe& probe) {
+      daemon.processes_.cancel_probe(probe.service);
       if (daemon.probes_) daemon.probes_->cancel(probe.service);
       return false;
     }
@@ -246,7 +251,20 @@ void Daemon::forget(ServiceId service, const std::string& name) {
   rotator_.forget(name);
 }
 
+// A policy that changes applies to the service that runs; so does the one of a service that was adopted, which no
+// Spawn tells of.
+void Daemon::keep_logs(const std::vector<Event>& events) {
+  for (const Event& event : events) {
+    const auto* loaded = std::get_if<CommitLoaded>(&event);
+    if (loaded == nullptr) continue;
+    for (const UnitChange& change : loaded->changes) {
+      if (change.unit) rotator_.watch(change.name, *change.unit->log);
+    }
+  }
+}
+
 void Daemon::start_probe(const StartProbe& probe) {
+  if (probe.unit->health->kind == HealthCheckKind::exec) return processes_.start_probe(probe);
   // Made when it is needed first: the TLS library behind it takes megabytes.
   if (!probes_) {
     auto made = make_probe_driver(wiring_->loop, [this](Event event) { post(std::move(event)); });

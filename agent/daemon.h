@@ -111,6 +111,7 @@ class Daemon {
   void release_answers();
   void deliver(const Answer& answer);
   void start_probe(const StartProbe& probe);
+  void keep_logs(const std::vector<Event>& events);
   void announce(const Announce& announcement);
   void arm_timer();
   void wait_for_processes();

@@ -60,6 +60,17 @@ void add_figures(Json& service, const ServiceFigures& figures) {
   add("io_written_bytes", figures.io_written_bytes);
 }
 
+Json probes_json(const std::vector<ProbeResult>& probes) {
+  Json list = Json::array();
+  for (const ProbeResult& probe : probes) {
+    list.push_back({{"at", to_rfc3339(probe.at)},
+                    {"duration", seconds(probe.took)},
+                    {"healthy", probe.is_healthy},
+                    {"detail", probe.detail}});
+  }
+  return list;
+}
+
 Json diagnostics_json(const Diagnostics& diagnostics) {
   Json list = Json::array();
   for (const Diagnostic& diagnostic : diagnostics) {

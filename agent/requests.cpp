@@ -181,7 +181,13 @@ void Requests::status(const Request& request, const std::shared_ptr<Reply>& repl
   if (request.services.empty()) return reply->success(node_json());
   std::optional<ServiceView> view = daemon_.reconciler().service(request.services.front());
   if (!view) return reply->error(no_service(request.services.front()));
-  add_figures_to({std::move(*view)}, [reply](Json services) { reply->success(services.front()); });
+  Json probes;  // null: it has no health check
+  if (view->unit && view->unit->has_health_check())
+    probes = probes_json(daemon_.reconciler().probes(request.services.front()));
+  add_figures_to({std::move(*view)}, [reply, probes](Json services) {
+    if (!probes.is_null()) services.front()["probes"] = probes;
+    reply->success(services.front());
+  });
 }
 
 void Requests::list(const std::shared_ptr<Reply>& reply) {

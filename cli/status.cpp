@@ -191,6 +191,26 @@ std::string use_text(const Json& service) {
   return join(parts, ", ");
 }
 
+// "failed  2026-11-22T23:02:10Z, 5s ago, took 3ms: HTTP 503", the newest first.
+std::vector<std::string> probe_lines(const Json& service, const Session& session) {
+  std::vector<Json> probes = items_of(service, "probes");
+  std::vector<std::string> lines;
+  for (auto probe = probes.rbegin(); probe != probes.rend(); ++probe) {
+    bool is_healthy = flag_of(*probe, "healthy");
+    std::string line =
+        session.out.paint(is_healthy ? "passed" : "failed", is_healthy ? Style::plain : Style::red);
+    if (auto at = time_of(*probe, "at")) line += "  " + session.shown_time(*at);
+    const Json& duration = field(*probe, "duration");
+    if (duration.is_number()) {
+      auto took = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(duration.get<double>()));
+      line += ", took " + human_duration(took);
+    }
+    std::string detail = text_of(*probe, "detail");
+    lines.push_back(detail.empty() ? line : line + ": " + for_terminal(detail));
+  }
+  return lines;
+}
+
 std::string file_text(const Json& service) {
   std::string text = for_terminal(text_of(service, "file"));
   std::string commit = for_terminal(short_commit(text_of(service, "commit")));
@@ -213,6 +233,7 @@ void print_service(const Json& service, Session& session) {
   if (restarts > 0) fields.add("Restarts", std::to_string(restarts));
   std::string health = text_of(service, "health");
   if (health != "none") fields.add("Health", for_terminal(health));
+  fields.add("Probes", probe_lines(service, session));
   fields.add("Desired", for_terminal(text_of(service, "desired")) +
                             (flag_of(service, "held") ? ", but stopped by an operator" : ""));
   fields.add("File", file_text(service));

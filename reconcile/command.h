@@ -138,6 +138,7 @@ struct StartProbe {  // -> ProbeFinished, within the unit's HealthCheckTimeout=
   ServiceId service;
   UnitPtr unit;
   Pid main_pid = 0;
+  InvocationId invocation;
 };
 
 struct CancelProbe {

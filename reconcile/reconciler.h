@@ -119,6 +119,8 @@ class Reconciler {
   std::optional<ObjectId> desired() const;    // NodeView::desired_commit
   std::vector<ServiceView> services() const;  // by name
   std::optional<ServiceView> service(std::string_view name) const;
+  // Its last health probes, the newest last; empty where there is no such service.
+  std::vector<ProbeResult> probes(std::string_view name) const;
   std::optional<ServiceId> find(std::string_view name) const;
   // The name of a service; the id must have come from this Reconciler.
   const std::string& name_of(ServiceId id) const;

@@ -468,7 +468,9 @@ void Reconciler::State::apply_difference(Service& service) {
     case ChangeEffect::later:
     case ChangeEffect::adjust:
       if (has_other_limits) adjust_limits(service, service.desired);
-      service.life.replace_unit(service.desired);
+      act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+        life.replace_unit(service.desired, context);
+      });
       if (is_unwanted) break;  // without a stamp: whoever adopts it knows that it is not as it should be
       emit(RunRecord{.service = service.id,
                      .name = service.name,
@@ -482,7 +484,9 @@ void Reconciler::State::apply_difference(Service& service) {
         set_wave(service, Wave::changed);
         service.reason = "reloaded: " + why;
         if (has_other_limits) adjust_limits(service, service.desired);
-        service.life.replace_unit(service.desired);
+        act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+          life.replace_unit(service.desired, context);
+        });
         emit(RunRecord{.service = service.id,
                        .name = service.name,
                        .kind = RunRecord::Kind::stamped,

@@ -93,6 +93,11 @@ std::optional<ServiceView> Reconciler::service(std::string_view name) const {
   return state_->view(*service);
 }
 
+std::vector<ProbeResult> Reconciler::probes(std::string_view name) const {
+  const Service* service = state_->table.find(name);
+  return service == nullptr || !service->is_shown ? std::vector<ProbeResult>() : service->life.probes();
+}
+
 std::optional<ServiceId> Reconciler::find(std::string_view name) const {
   const Service* service = state_->table.find(name);
   return service == nullptr ? std::nullopt : std::optional(service->id);

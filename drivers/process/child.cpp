@@ -68,9 +68,29 @@ GITPROC_IN_CHILD void reset_signals(const ChildPlan* plan) {
 GITPROC_IN_CHILD void close_descriptors(ChildPlan* plan) {
   unsigned journal = static_cast<unsigned>(plan->journal_fd);
   unsigned flags = plan->is_plain ? 0 : CLOSE_RANGE_UNSHARE;
-  if (call(SYS_close_range, journal + 1, ~0u, flags) != 0) {
+  bool keeps_output = plan->output.kind == ChildStream::Kind::descriptor;
+  bool keeps_error = plan->error.kind == ChildStream::Kind::descriptor;
+  unsigned highest = journal;
+  if (keeps_output && static_cast<unsigned>(plan->output.descriptor) > highest)
+    highest = static_cast<unsigned>(plan->output.descriptor);
+  if (keeps_error && static_cast<unsigned>(plan->error.descriptor) > highest)
+    highest = static_cast<unsigned>(plan->error.descriptor);
+  if (call(SYS_close_range, highest + 1, ~0u, flags) != 0) {
     // A plain clone has a table of its own, in which everything is close-on-exec.
     if (!plan->is_plain) give_up(plan, ChildStage::session, errno);
+  }
+  if (keeps_output || keeps_error) {
+    call(SYS_close, 0);
+    // A duplicate is not close-on-exec.
+    if (!keeps_output) call(SYS_close, 1);
+    if (keeps_output && call(SYS_dup3, plan->output.descriptor, 1, 0) < 0)
+      give_up(plan, ChildStage::standard_output, errno);
+    if (!keeps_error) call(SYS_close, 2);
+    if (keeps_error && call(SYS_dup3, plan->error.descriptor, 2, 0) < 0)
+      give_up(plan, ChildStage::standard_error, errno);
+    if (highest > journal) call(SYS_close_range, journal + 1, ~0u, 0u);
+    if (journal > 3) call(SYS_close_range, 3u, journal - 1, 0u);
+    return;
   }
   if (call(SYS_close_range, 0u, journal - 1, 0u) != 0) {
     for (int fd = 0; fd <= 2; ++fd)
@@ -92,6 +112,7 @@ GITPROC_IN_CHILD void enter_v1_groups(ChildPlan* plan) {
 }
 
 GITPROC_IN_CHILD void write_record(ChildPlan* plan) {
+  if (plan->record_length == 0) return;
   timespec now{};
   call(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
   std::uint64_t pid = static_cast<std::uint64_t>(call(SYS_getpid));
@@ -121,6 +142,7 @@ GITPROC_IN_CHILD void open_stream(ChildPlan* plan, const ChildStream& stream, in
       if (fd >= 0) call(SYS_fcntl, fd, F_SETFL, stream.flags & O_APPEND);
       break;
     case ChildStream::Kind::duplicate: fd = call(SYS_dup, wanted - 1); break;
+    case ChildStream::Kind::descriptor: return;  // close_descriptors() has put it there
   }
   if (fd < 0) give_up(plan, stage, errno);
 }
@@ -211,6 +233,9 @@ GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
   if (plan->no_new_privileges && call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     give_up(plan, ChildStage::no_new_privileges, errno);
   }
+
+  // A change of user would have undone it.
+  if (plan->dies_with_agent) call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 
   std::uint64_t no_signals = 0;
   call(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof no_signals);

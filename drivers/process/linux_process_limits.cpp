@@ -31,6 +31,13 @@ std::string_view words_for(char process_state) {
 
 }  // namespace
 
+Spawner::Cgroup LinuxProcessDriver::Place::cgroup() const {
+  Spawner::Cgroup cgroup{.fd = group.group.get(), .joins_after_birth = group.joins_after_birth};
+  for (const UniqueFd& entrance : entrances)
+    cgroup.entrances.push_back(entrance.get());
+  return cgroup;
+}
+
 std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_place(
     const Spawn& command, const std::optional<Account>& account) {
   const Unit& unit = *command.unit;

@@ -50,7 +50,7 @@ class Spawner {
     bool joins_after_birth = false;
     std::vector<int> entrances = {};
   };
-  // `journal_fd` and `spawn_line`: see RunJournal.
+  // `journal_fd` and `spawn_line`: see RunJournal; with an empty line the process is not put on record.
   // The process is a child of the caller, leads a session, and must be reaped by the caller; after a
   // fault nothing is left of it.
   std::expected<Pid, SpawnFault> spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line,

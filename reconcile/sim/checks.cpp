@@ -137,7 +137,10 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     Facts& service = facts(name);
     if (notified->sender == service.main) service.is_ready = true;
   } else if (const auto* probe = std::get_if<ProbeFinished>(&event)) {
-    if (probe->is_healthy) facts(name).is_probed = true;
+    Facts& service = facts(name);
+    service.passed_probes = probe->is_healthy ? service.passed_probes + 1 : 0;
+    if (service.unit && service.passed_probes >= service.unit->health->success_threshold)
+      service.is_probed = true;
   } else if (std::get_if<ConditionsChecked>(&event) != nullptr) {
     touch(name, now);
   } else if (const auto* checked = std::get_if<PreflightChecked>(&event)) {
@@ -353,6 +356,7 @@ void Checks::spawning(const Spawn& spawn) {
   service.is_ready = service.remains = false;
   service.latch.reset();
   service.is_probed = !spawn.unit->has_health_check();
+  service.passed_probes = 0;
 }
 
 void Checks::spawned(const Spawn& spawn, Pid pid, Instant now) {

@@ -65,10 +65,11 @@ class Checks {
     Pid main = 0;
     bool is_up = false;  // a main process, perhaps not ready
     bool is_ready = false;
-    bool is_probed = false;
-    bool remains = false;     // active without a process
-    bool is_ending = false;   // told to, or by itself
-    bool is_unknown = false;  // left alone, because the commit that knows its unit cannot be read
+    bool is_probed = false;      // healthy, for the first time
+    unsigned passed_probes = 0;  // in a row
+    bool remains = false;        // active without a process
+    bool is_ending = false;      // told to, or by itself
+    bool is_unknown = false;     // left alone, because the commit that knows its unit cannot be read
     bool is_adopted = false;  // started by an agent that is gone, perhaps for a reason that is gone with it
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began

@@ -194,6 +194,7 @@ void Repository::draw_behaviour(Unit& unit) {
     check.url = "localhost:1";
     check.interval = seconds(5 + chance_.below(20));
     check.retries = static_cast<unsigned>(1 + chance_.below(3));
+    check.success_threshold = static_cast<unsigned>(1 + chance_.below(2));
     check.restarts = chance_.one_in(2);
   }
 }
