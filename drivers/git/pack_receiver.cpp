@@ -300,7 +300,10 @@ Result<OfferedRefs> list_refs(git_remote* remote, const KnownRepository& known) 
 
 Error last_fault(int status, const Receiving& receiving, const char* step) {
   if (!receiving.reason.empty()) return Error{receiving.reason};
-  return git_error_of(status, step);
+  Error error = git_error_of(status, step);
+  bool is_memory = error.message.find("ut of memory") != std::string::npos;
+  if (is_memory) error.message = "it needs more memory than a fetch may use: an object in it is too large";
+  return error;
 }
 
 Result<void> converse(Receiving& receiving, KnownRepository& known) {
