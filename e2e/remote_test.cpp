@@ -311,9 +311,11 @@ TEST_CASE("an object that unpacks to gigabytes is refused") {
   GitDaemon server(box.path("served"));
   box.start(server.url("units.git"), {"--set", "remote.timeout=60s"});
   box.expect_applied(box.first());
-  // 2 GiB of nothing, a few megabytes in the pack.
+  // Half a GiB of nothing, half a megabyte in the pack; GITPROC_BOMB_GIB=2 makes it larger.
   int fd = ::open((box.repo() + "/bomb").c_str(), O_WRONLY | O_CREAT, 0644);
-  REQUIRE(::ftruncate(fd, 2ll << 30) == 0);
+  const char* gibibytes = std::getenv("GITPROC_BOMB_GIB");
+  off_t size = gibibytes != nullptr ? std::atoll(gibibytes) << 30 : 512ll << 20;
+  REQUIRE(::ftruncate(fd, size) == 0);
   ::close(fd);
   box.git({"config", "core.bigFileThreshold", "1m"});
   std::string bomb = box.push("bomb");
