@@ -123,6 +123,7 @@ void Reconciler::State::pursue_target() {
   }
   if (loaded && loaded->id == *wanted && is_trusted(*wanted)) {
     if (!has_staged_commit && current && current->id == *wanted) {
+      read_error.clear();  // as the tip it may not have been readable; it is there
       end_settling_in();
       if (is_tip_followed()) follow_tip();
     }
