@@ -135,7 +135,8 @@ void Reconciler::State::pursue_target() {
     }
     return;
   }
-  if (is_rejected(*wanted)) return;
+  // What was applied is loaded to know what runs, whatever it is as a tip.
+  if (!is_booting && is_rejected(*wanted)) return;
   loading = wanted;
   loading_branch = wanted_branch();
   emit(LoadCommit{.commit = *wanted,
@@ -185,8 +186,10 @@ void Reconciler::State::take(const CommitLoaded& event) {
   for (const UnitChange& change : event.changes)
     staged.insert_or_assign(change.name, change.unit);
   if (target() == event.commit.id) {
-    rejected.reset();
-    rejection.clear();
+    if (!is_booting) {  // then nothing was judged
+      rejected.reset();
+      rejection.clear();
+    }
     pin_before.reset();
     is_pin_tried = true;
   }

@@ -238,6 +238,27 @@ TEST_CASE("a commit that is there already can be rolled back to although it cann
   CHECK(node.sync_state() == "synced");
 }
 
+TEST_CASE("what was applied but could not be read is loaded although it is too old as the tip") {
+  DurableState durable;
+  durable.applied = id_of(1);
+  Node node(durable);
+  node.unreadable = {id_of(1)};
+  node.tip(1);
+  CHECK(node.sync_state() == "error");
+  node.unreadable.clear();
+  node.refused = {{id_of(1), "main"}};
+  node.wait(31s);
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.exported.empty());
+  node.wait(31s);
+  CHECK(node.exported == std::vector{id_of(1)});
+  CHECK(node.sync_state() == "rejected");
+  std::size_t loads = node.asked.size();
+  node.wait(31s);
+  CHECK(node.asked.size() == loads);
+  CHECK(node.reconciler.durable().history.size() == 1);
+}
+
 TEST_CASE("without a policy nothing is judged twice") {
   DurableState durable;
   durable.applied = id_of(1);
