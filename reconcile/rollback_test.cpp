@@ -21,7 +21,8 @@ ObjectId id_of(unsigned number) {
 
 // "web bad" is a unit called web whose process ends at once, "web slow" one that never gets ready; with any other
 // word it runs well.
-UnitPtr make_unit(const std::string& name, const std::string& word = "1", const std::string& needed = "") {
+UnitPtr make_unit(const std::string& name, const std::string& word = "1", const std::string& needed = "",
+                  std::uint64_t max_tasks = 0) {
   auto unit = std::make_shared<Unit>();
   unit->name = name;
   unit->start = {ExecCommand{.path = "/bin/" + name, .arguments = {name, word}}};
@@ -38,7 +39,9 @@ UnitPtr make_unit(const std::string& name, const std::string& word = "1", const 
     unit->dependencies.edit().requires_ = {needed};
     unit->dependencies.edit().after = {needed};
   }
-  unit->fingerprint = std::hash<std::string>()(name + " " + word + " " + needed);
+  if (max_tasks != 0) unit->resources.edit().tasks_max = {ResourceAmount::Kind::absolute, max_tasks};
+  unit->fingerprint =
+      std::hash<std::string>()(name + " " + word + " " + needed + " " + std::to_string(max_tasks));
   unit->sources = {{name + ".service", {}}};
   return unit;
 }
@@ -193,7 +196,7 @@ class Node {
     CHECK_FALSE(alive.contains(name));
     std::string word = spawn.unit->start.front().arguments.back();
     ++starts[name + " " + word];
-    alive[name] = {++last_pid, spawn.unit, !word.starts_with("slow")};
+    alive[name] = {++last_pid, spawn.unit, !word.starts_with("slow"), *spawn.unit->resources};
     latches.erase(name);
     events.push_back(Spawned{spawn.service, spawn.spawn, last_pid});
     if (word.starts_with("bad") || word.starts_with("looping")) {
@@ -212,7 +215,7 @@ class Node {
   }
   void carry_out(const AwaitMainPid&) {}
   void carry_out(const CleanUp&) {}
-  void carry_out(const AdjustLimits&) {}
+  void carry_out(const AdjustLimits& adjust) { alive.at(adjust.unit->name).limits = *adjust.unit->resources; }
   void carry_out(const FindSurvivors&) {}
   void carry_out(const CheckConditions&) {}
   void carry_out(const Preflight& check) {
@@ -226,6 +229,7 @@ class Node {
       latches[record.name] = {catalog.contains(record.name) ? catalog[record.name]->fingerprint : 0,
                               *record.latch};
     }
+    if (record.kind == RunRecord::Kind::stamped) alive.at(record.name).unit = catalog.at(record.name);
     if (record.kind == RunRecord::Kind::forgotten) latches.erase(record.name);
   }
   void carry_out(const Answer& answer) {
@@ -242,6 +246,7 @@ class Node {
     Pid pid = 0;
     UnitPtr unit;
     bool is_ready = true;
+    ResourceControl limits;
   };
   const Reconciler::Options options;
   std::unique_ptr<Reconciler> reconciler;
@@ -609,6 +614,26 @@ TEST_CASE("rollback, sync back, switch and automatic rollback say what they remo
   node.commit(4, {make_unit("x"), make_unit("y"), make_unit("z", "bad")});
   CHECK(node.running() == "");
   CHECK(node.has_told("applying: auto-rollback: removes x, y, z"));
+}
+
+// --- limits ---
+
+TEST_CASE("limits are those of the commit that is come back to, whenever the agent was killed over others") {
+  for (auto [before, after] : {std::pair(0, 5), std::pair(5, 0), std::pair(5, 6)}) {
+    bool was_killed = true;
+    for (unsigned moment = 0; was_killed; ++moment) {
+      Node node({.boot_id = "boot", .seed = 7});
+      node.commit(1, {make_unit("web", "1", "", before)});
+      node.commits[id_of(2)] = {{"web", make_unit("web", "1", "", after)}};
+      node.kill_agent_after(moment);
+      node.happens(TipObserved{"main", id_of(2), ""});  // and while no agent looks, the branch goes back to 1
+      was_killed = node.kills != 0;
+      node.lives_for.reset();
+      node.move(1);
+      INFO("from " << before << " to " << after << ", killed before command " << moment);
+      CHECK(node.alive.at("web").limits == *node.commits[id_of(1)].at("web")->resources);
+    }
+  }
 }
 
 // --- the history ---

@@ -451,6 +451,22 @@ void Reconciler::State::apply_change(Service& service) {
   touch_neighbours(service);
 }
 
+// To a unit that does not need another process. Who adopts a service writes the limits of its unit where that has some:
+// so the unit that has some is the one that it is known by as long as any may be written.
+void Reconciler::State::go_over_to_desired(Service& service) {
+  bool has_other_limits = service.life.unit()->resources != service.desired->resources;
+  bool has_limits = service.desired->resources != Defaulted<ResourceControl>();
+  if (has_other_limits && !has_limits) adjust_limits(service, service.desired);
+  service.life.replace_unit(service.desired);
+  emit(RunRecord{.service = service.id,
+                 .name = service.name,
+                 .kind = RunRecord::Kind::stamped,
+                 .main_pid = 0,
+                 .fingerprint = service.desired->fingerprint,
+                 .latch = std::nullopt});
+  if (has_other_limits && has_limits) adjust_limits(service, service.desired);
+}
+
 void Reconciler::State::apply_difference(Service& service) {
   UnitDifference change = difference(*service.life.unit(), *service.desired);
   if (unknown_units.erase(service.id) != 0) {
@@ -478,33 +494,22 @@ void Reconciler::State::apply_difference(Service& service) {
                      !service.is_pulled_in && !durable.operator_starts.contains(service.name);
   bool can_reload = service.life.is_active() && service.life.phase() != Phase::exited &&
                     !service.desired->commands(ExecPhase::reload).empty();
-  bool has_other_limits = service.life.unit()->resources != service.desired->resources;
   switch (change.effect) {
     case ChangeEffect::none: return;
     case ChangeEffect::later:
     case ChangeEffect::adjust:
-      if (has_other_limits) adjust_limits(service, service.desired);
-      service.life.replace_unit(service.desired);
-      if (is_unwanted) break;  // without a stamp: whoever adopts it knows that it is not as it should be
-      emit(RunRecord{.service = service.id,
-                     .name = service.name,
-                     .kind = RunRecord::Kind::stamped,
-                     .main_pid = 0,
-                     .fingerprint = service.desired->fingerprint,
-                     .latch = std::nullopt});
+      if (is_unwanted) {
+        // Without a stamp: whoever adopts it knows that it is not as it should be.
+        service.life.replace_unit(service.desired);
+      } else {
+        go_over_to_desired(service);
+      }
       break;
     case ChangeEffect::reload:
       if (can_reload) {
         set_wave(service, Wave::changed);
         service.reason = "reloaded: " + why;
-        if (has_other_limits) adjust_limits(service, service.desired);
-        service.life.replace_unit(service.desired);
-        emit(RunRecord{.service = service.id,
-                       .name = service.name,
-                       .kind = RunRecord::Kind::stamped,
-                       .main_pid = 0,
-                       .fingerprint = service.desired->fingerprint,
-                       .latch = std::nullopt});
+        go_over_to_desired(service);
         act(service, [](Lifecycle& life, LifecycleContext& context) { (void)life.reload(context); });
         break;
       }

@@ -144,6 +144,7 @@ struct Reconciler::State {
   void replace_unknown_units();
   void apply_change(Service& service);
   void apply_difference(Service& service);
+  void go_over_to_desired(Service& service);
   void check_rollout();
   void retry_boot();
   void go_on_for_now();
