@@ -179,7 +179,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     constexpr unsigned writes_at_once = 2;  // one is under way
     if (sync->retries) retried_writes_ = writes_at_once;
     for (const std::string& each : repository_.names()) {
-      if (unfit_.contains(each) || is_failed(each)) touch(each, now);
+      // With --retry, what was denied when it was loaded, long ago, happens now.
+      if (sync->retries || unfit_.contains(each) || is_failed(each)) touch(each, now);
     }
   } else if (std::get_if<ShutdownRequested>(&event) != nullptr) {
     for (const std::string& each : repository_.names())
