@@ -61,6 +61,7 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, const Dur
   is_approval_asked_ = false;
   applying_.reset();  // which of the last ones it comes to know as what runs is not told
   held_.reset();
+  approved_.reset();  // what was answered is on disk
   followed_ = disk.followed ? std::optional(disk.followed->commit) : std::nullopt;
   for (auto& [name, service] : facts_) {
     service.is_up = service.is_ready = service.remains = service.is_ending = false;
