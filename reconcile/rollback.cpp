@@ -344,6 +344,7 @@ void Reconciler::State::clear_denials_of_current() {
   DurableState& state = change_durable();
   if (state.retreat && state.retreat->from == current->id) state.retreat.reset();
   denied.reset();
+  is_target_news = true;  // the tip may hold it, too
 }
 
 bool Reconciler::State::is_trial_watched() const {

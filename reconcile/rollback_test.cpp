@@ -107,8 +107,7 @@ class Node {
       settle();
     }
     now.wall += end - now.instant;
-    now.instant = end;
-    settle();
+    now.instant = end;  // nothing is due: an agent sleeps
   }
 
   // --- people ---
@@ -458,6 +457,25 @@ TEST_CASE("an operator may roll back to what failed; when it is healthy then, it
   CHECK(node.disk.denials.empty());
   CHECK(node.sync() == "done");
   CHECK(node.running() == "web 2");
+  CHECK(node.sync_state() == "synced");
+}
+
+TEST_CASE("a tip that holds what failed is applied as soon as that got healthy") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.missing.insert("web");
+  node.commit(2, {make_unit("web", "2")});
+  node.missing.clear();
+  node.commit(3, {make_unit("web", "3")});
+  node.wait(11s);
+  node.happens(RollbackRequested{
+      .request = RequestId{1}, .commit = id_of(2), .by = "uid 0", .until = node.now.wall + 5s});
+  node.commit(4, {make_unit("other"), make_unit("web", "2")});
+  node.wait(9s);
+  CHECK(node.sync_state() == "rejected");
+  node.wait(2s);
+  CHECK(node.running() == "other 1, web 2");
   CHECK(node.sync_state() == "synced");
 }
 
