@@ -172,8 +172,15 @@ class Node {
       events.push_back(CommitRejected{info, {{"web.service", 3, 1, Severity::error, "bad value"}}});
       return;
     }
+    bool is_refused = !load.was_applied && !load.branch.empty() && too_old.contains(load.commit);
+    if (is_refused) {
+      events.push_back(CommitRejected{info, {{.file = "", .message = "is too old"}}, std::nullopt});
+      return;
+    }
     const UnitMap& wanted = commits.at(load.commit);
     CommitLoaded loaded{.commit = info, .changes = {}, .warnings = {}};
+    if (options.verifies_signatures && !load.was_applied)
+      loaded.verified = VerifiedCommit{.branch = load.branch, .commit = load.commit};
     for (const auto& [name, unit] : wanted) {
       auto known = catalog.find(name);
       if (known == catalog.end() || known->second != unit) loaded.changes.push_back({name, unit});
@@ -253,7 +260,7 @@ class Node {
   Now now{Instant(1h), WallTime(1000h)};
   std::vector<Event> events;
   std::map<ObjectId, UnitMap> commits;
-  std::set<ObjectId> broken;
+  std::set<ObjectId> broken, too_old;
   std::set<std::string> missing;
   std::optional<ObjectId> tip;
   std::string branch = "main";
@@ -488,6 +495,40 @@ TEST_CASE("the commit to go back to is no valid one any more: the node stays whe
   node.wait(1h);
   CHECK(node.disk.applied == id_of(2));
   CHECK(node.rollbacks() == 1);
+  node.commit(3, {make_unit("web", "3")});
+  CHECK(node.running() == "web 3");
+}
+
+TEST_CASE("the commit to go back to is the tip again, and refused as one: by name it is gone back to") {
+  Node node({.boot_id = "boot",
+             .seed = 7,
+             .auto_rollback = true,
+             .prune_guard = true,
+             .verifies_signatures = true});
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "slow")});
+  node.too_old = {id_of(1)};
+  SECTION("before that is known") {
+    node.move(1);
+    node.wait(6min);
+    CHECK(node.history() ==
+          "1 commit healthy, 2 commit rolled-back, 1 commit rejected, 1 auto-rollback healthy");
+  }
+  SECTION("afterwards") {
+    node.wait(6min);
+    node.move(1);
+    CHECK(node.history() ==
+          "1 commit healthy, 2 commit rolled-back, 1 auto-rollback healthy, 1 commit rejected");
+  }
+  CHECK(node.running() == "web 1");
+  CHECK(node.disk.applied == id_of(1));
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.sync() == "rejected: is too old");
+  node.start_agent();
+  node.settle();
+  CHECK(node.running() == "web 1");
+  CHECK(node.sync_state() == "rejected");
   node.commit(3, {make_unit("web", "3")});
   CHECK(node.running() == "web 3");
 }

@@ -31,8 +31,7 @@ UnitPtr stand_in(const AdoptedService& record, const Unit* successor) {
 std::optional<ObjectId> Reconciler::State::target() const {
   if (is_booting) return boot_commit();
   if (durable.pin) return durable.pin->commit;
-  if (durable.retreat && (!tip || is_refused(*tip))) return durable.retreat->to;
-  return tip;
+  return is_on_retreat() ? durable.retreat->to : tip;
 }
 
 // What tells most of what an earlier agent left running.
@@ -46,7 +45,7 @@ std::optional<ObjectId> Reconciler::State::boot_commit() const {
 }
 
 std::string Reconciler::State::wanted_branch() const {
-  bool is_tip = !durable.pin && target() == tip;
+  bool is_tip = !durable.pin && !is_on_retreat() && target() == tip;
   return is_tip ? tip_branch : "";
 }
 
@@ -71,8 +70,7 @@ void Reconciler::State::note_verified(const std::optional<VerifiedCommit>& verif
 const char* Reconciler::State::target_cause() const {
   if (is_booting) return "start";
   if (durable.pin) return "rollback";
-  if (durable.retreat && target() == durable.retreat->to && tip != durable.retreat->to)
-    return "auto-rollback";
+  if (is_on_retreat()) return "auto-rollback";
   return cause == "sync" || cause == "switch" ? cause.c_str() : "commit";
 }
 
@@ -116,10 +114,11 @@ void Reconciler::State::pursue_target() {
   bool is_tip_refused = !is_booting && !durable.pin && tip && is_refused(*tip);
   if (is_tip_refused) {
     // What it runs is what it is to run, whatever was loaded to find that out.
-    bool is_there = current && (wanted == tip || current->id == *wanted);
-    if (is_there || wanted == tip) read_error.clear();
+    bool is_nowhere = !is_on_retreat();  // to be gone to
+    bool is_there = current && (is_nowhere || current->id == *wanted);
+    if (is_there || is_nowhere) read_error.clear();
     if (is_there) return end_settling_in();
-    if (wanted == tip) return;
+    if (is_nowhere) return;
   }
   if (loaded && loaded->id == *wanted && is_trusted(*wanted)) {
     if (!has_staged_commit && current && current->id == *wanted) {
@@ -136,7 +135,7 @@ void Reconciler::State::pursue_target() {
     return;
   }
   // What was applied is loaded to know what runs, whatever it is as a tip.
-  if (!is_booting && is_rejected(*wanted)) return;
+  if (!is_booting && !is_on_retreat() && is_rejected(*wanted)) return;
   loading = wanted;
   loading_branch = wanted_branch();
   emit(LoadCommit{.commit = *wanted,
@@ -186,7 +185,8 @@ void Reconciler::State::take(const CommitLoaded& event) {
   for (const UnitChange& change : event.changes)
     staged.insert_or_assign(change.name, change.unit);
   if (target() == event.commit.id) {
-    if (!is_booting) {  // then nothing was judged
+    // At the start nothing was judged; and what a retreat goes to says nothing about the tip.
+    if (!is_booting && !is_on_retreat()) {
       rejected.reset();
       rejection.clear();
     }
@@ -206,6 +206,7 @@ void Reconciler::State::take(const CommitRejected& event) {
   }
   end_settling_in();
   if (!current && is_boot_unread) retry_boot();
+  const char* why = target_cause();  // as long as it is not refused
   rejected = event.commit;
   rejected_branch = loading_branch;
   rejection = event.errors;
@@ -216,13 +217,14 @@ void Reconciler::State::take(const CommitRejected& event) {
           .author = event.commit.author,
           .at = now.wall,
           .took = std::nullopt,
-          .cause = target_cause(),
+          .cause = why,
           .outcome = Outcome::rejected,
           .message = first});
   // A rollback to what cannot be applied is no rollback: what was before it stays.
   if (durable.pin && durable.pin->commit == event.commit.id && !is_pin_tried) undo_pin(first);
   // It was healthy once, and is no unit of this version any more: the node stays where it is.
-  if (durable.retreat && durable.retreat->to == event.commit.id && !durable.pin) drop_retreat();
+  bool is_by_name = loading_branch.empty() || !options.verifies_signatures;
+  if (durable.retreat && durable.retreat->to == event.commit.id && !durable.pin && is_by_name) drop_retreat();
 }
 
 void Reconciler::State::take(const CommitUnreadable& event) {
@@ -280,7 +282,7 @@ void Reconciler::State::begin_rollout() {
   // What a former agent applied was loaded to know what runs; nothing of it is started before it is known
   // whether a newer commit wants something else.
   if (was_booting) hold.reset();  // it was judged without knowing what runs
-  bool may_follow = target() && target() != current->id && !is_refused(*target());
+  bool may_follow = target() && target() != current->id && (is_on_retreat() || !is_refused(*target()));
   bool was_settling_in = std::exchange(is_settling_in, was_booting && may_follow);
   adopt_all();
   // All relations first: what stops takes along those that require it by the new commit.

@@ -161,6 +161,7 @@ struct Reconciler::State {
 
   // --- admission and automatic rollback ---
   bool is_tip_followed() const;
+  bool is_on_retreat() const;
   bool is_refused(const ObjectId& commit) const;
   const Hold* shown_hold() const;
   const std::string* denial_of_tip() const;
