@@ -75,8 +75,10 @@ void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
   }
   applying_ = commit;
   held_.reset();
+  // Come to know what runs: that is no move of the branch, and an approval of its tip is still good.
+  if (cause == "start") return;
   if (approved_ != commit) approved_.reset();  // it would be another move
-  bool is_of_branch = is_tip || cause == "start" || cause.starts_with("switch");
+  bool is_of_branch = is_tip || cause.starts_with("switch");
   if (is_of_branch) followed_ = commit;
   if (is_of_branch) is_switched_ = false;
 }
