@@ -241,6 +241,8 @@ void Checks::decided(const Commands& commands, Instant now) {
       note(*news);
     } else if (const auto* tree = std::get_if<ExportTree>(&command)) {
       check_trusted(tree->commit);
+    } else if (const auto* marker = std::get_if<SetMarker>(&command)) {
+      if (marker->marker == Marker::healthy) healthy_ = marker->commit;
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
       note(*record, now);
     }

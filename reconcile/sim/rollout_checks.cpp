@@ -63,7 +63,12 @@ void Checks::note(const Announce& news) {
 void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
   bool is_tip = cause == "commit" || cause == "sync";
   if (is_tip && !is_retried()) {
-    if (const Denial* denial = find_denied(commit))
+    const Denial* denial = find_denied(commit);
+    // What has got healthy since is not denied any more, though that may not be on disk yet.
+    const UnitMap* proved = healthy_ ? &repository_.at(*healthy_).units : nullptr;
+    bool is_proved = denial && proved && proved->contains(denial->service) &&
+                     proved->at(denial->service)->fingerprint == denial->fingerprint;
+    if (denial && !is_proved)
       fail("applied, although it holds " + denial->service + ", which failed: " + commit.hex().substr(32));
   }
   if (is_tip && has_guard_ && !is_switched_ && approved_ != commit && followed_ != commit) {
