@@ -802,6 +802,21 @@ TEST_CASE("a restart that is not needed any more leaves nothing in motion") {
   CHECK(world.sync_state() == "synced");
 }
 
+TEST_CASE("what could not be replaced stops when the commit comes back that does not want it running") {
+  World world;
+  UnitPtr tool = make_unit("tool", desired_stopped);
+  world.commit(1, {tool});
+  CHECK(world.request(ServiceVerb::start, "tool") == "done");
+  world.missing.insert("tool");
+  world.commit(2, {make_unit("tool", version("2"))});
+  CHECK(world.state("tool") == "running");
+  world.take_log();
+  world.commit(3, {tool});
+  CHECK(world.take_log() == Log{"stop tool"});
+  CHECK(world.state("tool") == "stopped");
+  CHECK(world.sync_state() == "synced");
+}
+
 TEST_CASE("what a started agent has not got to know yet is not answered for") {
   UnitPtr db = make_unit("db");
   World world(applied(1), {left_running(db, 50)});

@@ -45,7 +45,11 @@ void Reconciler::State::observe_tips() {
                        .remote = *event.remote_tip,
                        .base = has_base ? std::optional(durable.remote_base->commit) : std::nullopt,
                        .applied = durable.applied};
-  if (std::optional<TipsCompared> compared = compare_by_id(question)) {
+  std::optional<TipsCompared> compared = compare_by_id(question);
+  // Commits do not change: a branch that stays behind is not compared anew after every fetch.
+  bool is_known = remote.compared && remote.compared->question == question;
+  if (!compared && is_known) compared = remote.compared;
+  if (compared) {
     remote.asked.reset();
     choose(*compared);
   } else if (remote.asked != question) {
@@ -58,7 +62,9 @@ void Reconciler::State::take(const TipsCompared& event) {
   if (remote.asked != event.question) return;  // a newer question is under way
   remote.asked.reset();
   tip_error = event.error;
-  if (event.error.empty()) choose(event);
+  if (!event.error.empty()) return;
+  remote.compared = event;
+  choose(event);
 }
 
 void Reconciler::State::choose(const TipsCompared& compared) {

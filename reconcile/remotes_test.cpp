@@ -123,15 +123,49 @@ TEST_CASE("a rewritten branch is held, through a restart too, until exactly it i
   node.happens({AcceptRequested{RequestId{1}, id('c'), "uid 0", true}});
   REQUIRE(node.answers.size() == 1);
   CHECK(node.answers[0].error);
-  node.question.reset();
   node.happens({AcceptRequested{RequestId{2}, id('b'), "uid 0", true}});
-  REQUIRE(node.question);
-  CHECK(node.answers.size() == 1);
-  node.happens({rewritten(*node.question)});
   CHECK(node.moved == MoveBranch{"main", id('a'), id('b')});
   CHECK(node.reconciler.node().applied_commit == id('b'));
   REQUIRE(node.answers.size() == 2);
   CHECK(node.answers[1].error == std::nullopt);
+}
+
+TEST_CASE("what was compared is not compared again by every fetch") {
+  Node node;
+  node.fetched(std::nullopt, id('a'));
+  // Somebody has the branch checked out: it stays behind.
+  auto behind = [](const TipQuestion& question) {
+    return TipsCompared{.question = question,
+                        .error = "",
+                        .relation = TipsCompared::Relation::behind,
+                        .is_local_in_base = true,
+                        .is_remote_after_base = true,
+                        .is_remote_after_applied = true};
+  };
+  auto finds_the_same = [&] {
+    node.question.reset();
+    node.moved.reset();
+    node.passes(120s);
+    node.fetched(id('a'), id('b'));
+  };
+  finds_the_same();
+  REQUIRE(node.question);
+  TipsCompared unknown = behind(*node.question);
+  unknown.error = "cannot read a commit";
+  node.happens({unknown});
+  finds_the_same();
+  REQUIRE(node.question);  // there was no answer
+  node.happens({behind(*node.question)});
+  CHECK(node.reconciler.node().applied_commit == id('b'));
+
+  // What was followed and applied since makes it another question.
+  finds_the_same();
+  CHECK(node.question == TipQuestion{"main", id('a'), id('b'), id('b'), id('b')});
+  node.happens({behind(*node.question)});
+  finds_the_same();
+  CHECK_FALSE(node.question);
+  CHECK(node.moved == MoveBranch{"main", id('a'), id('b')});  // it may be free now
+  CHECK(node.reconciler.node().sync == SyncState::synced);
 }
 
 TEST_CASE("without a remote a bundle is followed from the first import on") {

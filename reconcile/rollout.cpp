@@ -464,6 +464,7 @@ void Reconciler::State::apply_difference(Service& service) {
   if (unknown_units.erase(service.id) != 0) {
     change = {ChangeEffect::restart, {"what it was started from is not known any more"}};
   }
+  bool was_to_restart = service.restart_intent || !service.preflight_error.empty();
   service.preflight_error.clear();
   service.restart_intent.reset();
   if (change.effect == ChangeEffect::none) {
@@ -487,7 +488,9 @@ void Reconciler::State::apply_difference(Service& service) {
   bool can_reload = service.life.is_active() && service.life.phase() != Phase::exited &&
                     !service.desired->commands(ExecPhase::reload).empty();
   switch (change.effect) {
-    case ChangeEffect::none: return;
+    case ChangeEffect::none:
+      if (!was_to_restart) return;
+      break;  // back to what runs: who had it started may not count any more
     case ChangeEffect::later:
     case ChangeEffect::adjust:
       if (is_unwanted) {

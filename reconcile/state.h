@@ -66,12 +66,13 @@ struct RemoteState {
   FetchSchedule schedule;
   bool is_started = false;
   std::optional<WallTime> last_fetch, last_success;
-  std::string error;                    // of the last fetch
-  std::vector<SyncRequested> waiting;   // for the next fetch
-  std::vector<SyncRequested> fetching;  // for the one under way
-  std::optional<TipObserved> observed;  // the last
-  std::optional<ObjectId> fetched;      // what the marker says
-  std::optional<TipQuestion> asked;     // CompareTips under way
+  std::string error;                     // of the last fetch
+  std::vector<SyncRequested> waiting;    // for the next fetch
+  std::vector<SyncRequested> fetching;   // for the one under way
+  std::optional<TipObserved> observed;   // the last
+  std::optional<ObjectId> fetched;       // what the marker says
+  std::optional<TipQuestion> asked;      // CompareTips under way
+  std::optional<TipsCompared> compared;  // the last answer
   std::optional<Hold> hold;
 };
 

@@ -265,7 +265,7 @@ void Checks::note(const RunRecord& record, Instant now) {
       check_cause(record.name, service.started_at, "is stopped");
       service.job_done.reset();
       return;
-    case RunRecord::Kind::stamped: return;
+    case RunRecord::Kind::stamped: go_over(record); return;
     case RunRecord::Kind::ended:
       service.remains = false;
       service.latch = record.latch;
@@ -285,6 +285,21 @@ void Checks::note(const RunRecord& record, Instant now) {
       return;
   }
   __builtin_unreachable();
+}
+
+// To another unit with the same process. Who is not active yet has to pass the health check of this one.
+void Checks::go_over(const RunRecord& stamp) {
+  UnitPtr unit;
+  for (const Commit* commit : loaded_) {
+    UnitPtr candidate = find_unit(*commit, stamp.name);
+    if (candidate && candidate->fingerprint == stamp.fingerprint) unit = candidate;
+  }
+  if (!unit) return fail(stamp.name + " goes over to a unit that was not loaded");
+  Facts& service = facts(stamp.name);
+  if (!is_active(stamp.name)) service.is_probed = !unit->has_health_check();
+  bool has_new_check = !service.unit || *service.unit->health != *unit->health;
+  if (has_new_check) service.passed_probes = 0;
+  service.unit = unit;
 }
 
 void Checks::check_start(const Unit& unit) {

@@ -61,7 +61,7 @@ class Checks {
  private:
   // A service as the agent must see it by what it was told.
   struct Facts {
-    UnitPtr unit;  // of the last ExecStart=
+    UnitPtr unit;  // of the last ExecStart=, or the one it went over to since
     Pid main = 0;
     bool is_up = false;  // a main process, perhaps not ready
     bool is_ready = false;
@@ -85,6 +85,7 @@ class Checks {
   bool is_failed(const std::string& name) const;
   void touch(const std::string& name, Instant now) { facts_[name].touched_at = now; }
 
+  void go_over(const RunRecord& stamp);
   void check_start(const Unit& unit);
   void check_stop(const std::string& name);
   void check_cause(const std::string& name, Instant since, const char* what);

@@ -82,8 +82,9 @@ void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
   held_.reset();
   // Come to know what runs: that is no move of the branch, and an approval of its tip is still good.
   if (cause == "start") return;
-  if (approved_ != commit) approved_.reset();  // it would be another move
   bool is_of_branch = is_tip || cause.starts_with("switch");
+  // After a rollback it is still good, though what was approved could not be exported before.
+  if (is_of_branch && approved_ != commit) approved_.reset();  // it would be another move
   if (is_of_branch) followed_ = commit;
   if (is_of_branch) is_switched_ = false;
 }
