@@ -147,12 +147,17 @@ ExecFacts exec_facts(const Configuration& configuration, const SpecifierContext&
   return facts;
 }
 
-Result<CgroupTree> open_cgroups(const std::string& parent) {
-  Result<std::string> mounts = read_file("/proc/self/mountinfo", max_mountinfo_bytes);
-  if (!mounts) return std::unexpected(mounts.error());
-  std::optional<std::string> mount = find_cgroup2_mount(*mounts);
-  if (!mount) return fail("no cgroup2 file system is mounted", ErrorCode::unavailable);
-  return CgroupTree::open(*mount, parent);
+Result<CgroupTree> open_cgroups(const std::string& mounts, const std::string& parent) {
+  std::optional<std::string> mount = find_cgroup2_mount(mounts);
+  if (!mount) {
+    V1Mounts v1 = find_v1_mounts(mounts);
+    auto freezer = v1.find("freezer");
+    if (freezer != v1.end()) return CgroupTree::open_v1(freezer->second, parent);
+    return fail("no cgroup2 file system is mounted", ErrorCode::unavailable);
+  }
+  Result<std::string> own = read_file("/proc/self/cgroup", max_mountinfo_bytes);
+  if (!own) return std::unexpected(own.error());
+  return CgroupTree::open_below(*mount, own_cgroups(*own), parent);
 }
 
 // What this node has to do without is said in `unavailable`.
@@ -163,8 +168,13 @@ Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& 
                                       .run_directory = configuration.run_dir,
                                       .boot_id = machine.boot_id,
                                       .cgroups = std::nullopt,
+                                      .cgroup_parent = configuration.cgroup_parent,
+                                      .refuses_unenforceable = configuration.refuses_unenforceable,
                                       .on_other_exit = nullptr};
-  if (Result<CgroupTree> cgroups = open_cgroups(configuration.cgroup_parent); cgroups) {
+  Result<std::string> mounts = read_file("/proc/self/mountinfo", max_mountinfo_bytes);
+  if (!mounts) return std::unexpected(mounts.error());
+  options.v1_mounts = find_v1_mounts(*mounts);
+  if (Result<CgroupTree> cgroups = open_cgroups(*mounts, configuration.cgroup_parent); cgroups) {
     options.cgroups = *std::move(cgroups);
   } else if (cgroups.error().code == ErrorCode::busy) {
     return std::unexpected(cgroups.error());

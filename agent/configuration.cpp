@@ -109,6 +109,13 @@ Result<void> set_on_invalid(Configuration& configuration, const Json& value) {
   return found;
 }
 
+Result<void> set_unenforceable(Configuration& configuration, const Json& value) {
+  std::size_t index = 0;
+  Result<void> found = set_word(value, {"warn", "refuse"}, index);
+  if (found) configuration.refuses_unenforceable = index == 1;
+  return found;
+}
+
 Result<void> set_log_level(Configuration& configuration, const Json& value) {
   std::size_t index = 0;
   Result<void> found = set_word(value, {"error", "warning", "info", "debug"}, index);
@@ -164,6 +171,8 @@ constexpr Key keys[] = {
     {"rollout.deadline", false, set_span<&Configuration::rollout_deadline>,
      [](const Configuration& c) { return Json(c.rollout_deadline.count()); }},
     {"cgroup.parent", false, set_cgroup_parent, [](const Configuration& c) { return Json(c.cgroup_parent); }},
+    {"isolation.unenforceable", false, set_unenforceable,
+     [](const Configuration& c) { return Json(c.refuses_unenforceable); }},
 };
 
 // Keys of the documentation whose part is not in this version.
@@ -184,7 +193,6 @@ constexpr std::string_view keys_of_other_versions[] = {"prune_guard",
                                                        "verify.since",
                                                        "rollout.auto_rollback",
                                                        "isolation.pid_namespace",
-                                                       "isolation.unenforceable",
                                                        "http.listen",
                                                        "http.tls_cert",
                                                        "http.tls_key",

@@ -140,6 +140,8 @@ void Daemon::turn() {
       if (execute(command)) ++costly;
     }
   } while (!pending_events_.empty() && costly < costly_commands_per_turn);
+  for (std::string& what : processes_.take_unavailable())
+    add_unavailable(std::move(what));
   persist();
   if (std::exchange(has_news_, false)) spdlog::default_logger()->flush();
   follow_branch_override();
@@ -172,6 +174,11 @@ bool Daemon::execute(const Command& command) {
     bool operator()(const CleanUp& clean) {
       if (clean.is_removed) daemon.forget(clean.service, clean.unit->name);
       daemon.processes_.clean_up(clean);
+      return false;
+    }
+    bool operator()(const AdjustLimits& adjust) { return daemon.processes_.adjust_limits(adjust), true; }
+    bool operator()(const FindSurvivors& find) {
+      daemon.pending_events_.emplace_back(daemon.processes_.find_survivors(find));
       return false;
     }
     bool operator()(const CheckConditions& check) {

@@ -49,6 +49,17 @@ Json service_json(const ServiceView& service, const std::string& log, const std:
       {"next_restart", service.next_restart ? Json(to_rfc3339(*service.next_restart)) : Json(nullptr)}};
 }
 
+void add_figures(Json& service, const ServiceFigures& figures) {
+  auto add = [&service](const char* name, const std::optional<std::uint64_t>& value) {
+    if (value) service[name] = *value;
+  };
+  add("memory_bytes", figures.memory_bytes);
+  add("cpu_usec", figures.cpu_usec);
+  add("tasks", figures.tasks);
+  add("io_read_bytes", figures.io_read_bytes);
+  add("io_written_bytes", figures.io_written_bytes);
+}
+
 Json diagnostics_json(const Diagnostics& diagnostics) {
   Json list = Json::array();
   for (const Diagnostic& diagnostic : diagnostics) {

@@ -6,6 +6,7 @@
 
 #include "agent/event_log.h"
 #include "agent/protocol/json.h"
+#include "drivers/cgroup/figures.h"
 #include "reconcile/base/diagnostic.h"
 #include "reconcile/durable.h"
 #include "reconcile/reconciler.h"
@@ -14,6 +15,8 @@ namespace gitproc {
 
 Json commit_json(const std::optional<ObjectId>& commit);
 Json service_json(const ServiceView& service, const std::string& log, const std::string& cgroup);
+// Fills in what service_json() leaves null.
+void add_figures(Json& service, const ServiceFigures& figures);
 Json diagnostics_json(const Diagnostics& diagnostics);
 Json pin_json(const std::optional<Pin>& pin);
 Json history_entry_json(const HistoryEntry& entry);

@@ -39,11 +39,16 @@ Error no_service(const std::string& name) { return Error{"no service '" + name +
 
 }  // namespace
 
+struct Requests::Figures {
+  asio::thread_pool pool{1};
+};
+
 Requests::Requests(asio::io_context& loop, Daemon& daemon, ReadConfiguration read_configuration)
     : loop_(loop),
       daemon_(daemon),
       read_configuration_(std::move(read_configuration)),
       logs_(loop, daemon.configuration().log_dir) {}
+Requests::~Requests() = default;
 
 void Requests::serve(const Peer& peer, Request request, std::shared_ptr<Reply> reply) {
   switch (request.command) {
@@ -149,14 +154,36 @@ void Requests::status(const Request& request, const std::shared_ptr<Reply>& repl
   if (request.services.empty()) return reply->success(node_json());
   std::optional<ServiceView> view = daemon_.reconciler().service(request.services.front());
   if (!view) return reply->error(no_service(request.services.front()));
-  reply->success(service_view_json(*view));
+  add_figures_to({std::move(*view)}, [reply](Json services) { reply->success(services.front()); });
 }
 
 void Requests::list(const std::shared_ptr<Reply>& reply) {
-  Json services = Json::array();
-  for (const ServiceView& view : daemon_.reconciler().services())
-    services.push_back(service_view_json(view));
-  reply->success({{"services", std::move(services)}});
+  add_figures_to(daemon_.reconciler().services(),
+                 [reply](Json services) { reply->success({{"services", std::move(services)}}); });
+}
+
+void Requests::add_figures_to(std::vector<ServiceView> views, std::function<void(Json)> then) {
+  struct Work {
+    Json services = Json::array();
+    std::vector<FigurePlaces> places;
+  };
+  auto work = std::make_shared<Work>();
+  bool is_any_up = false;
+  for (const ServiceView& view : views) {
+    work->services.push_back(service_view_json(view));
+    std::optional<ServiceId> id = daemon_.reconciler().find(view.name);
+    bool is_up = view.state != ServiceState::stopped && view.state != ServiceState::failed &&
+                 view.state != ServiceState::waiting;
+    is_any_up |= is_up;
+    work->places.push_back(is_up && id ? daemon_.processes().figure_places(*id) : FigurePlaces{});
+  }
+  if (!is_any_up) return then(std::move(work->services));
+  if (!figures_) figures_ = std::make_unique<Figures>();
+  asio::post(figures_->pool, [work, then = std::move(then), loop = &loop_]() mutable {
+    for (std::size_t i = 0; i < work->places.size(); ++i)
+      add_figures(work->services[i], read_figures(work->places[i]));
+    asio::post(*loop, [work, then = std::move(then)] { then(std::move(work->services)); });
+  });
 }
 
 void Requests::logs(const Request& request, std::shared_ptr<Reply> reply) {

@@ -16,6 +16,7 @@ class Requests {
   using ReadConfiguration = std::function<Result<Configuration>()>;
 
   Requests(asio::io_context& loop, Daemon& daemon, ReadConfiguration read_configuration);
+  ~Requests();
 
   void serve(const Peer& peer, Request request, std::shared_ptr<Reply> reply);
 
@@ -38,6 +39,9 @@ class Requests {
 
   Json node_json();
   Json service_view_json(const ServiceView& view);
+  // What the services use is read on a thread of its own: for thousands of them that takes a while.
+  struct Figures;
+  void add_figures_to(std::vector<ServiceView> views, std::function<void(Json)> then);
   Json rollout_json(const std::string& message);
   // Runs a job with the repository on the git thread and hands its result to the loop.
   template <typename Value>
@@ -48,6 +52,7 @@ class Requests {
   Daemon& daemon_;
   const ReadConfiguration read_configuration_;
   LogRequests logs_;
+  std::unique_ptr<Figures> figures_;  // started with the first request
 };
 
 }  // namespace gitproc

@@ -80,6 +80,18 @@ struct CleanUp {
   bool is_removed = false;
 };
 
+// Write the unit's resource control to the group of a service that runs, all of it anew. Before the stamp of a new unit,
+// so that whoever adopts a service by its stamp finds its limits written.
+struct AdjustLimits {
+  ServiceId service;
+  UnitPtr unit;
+};
+
+struct FindSurvivors {  // of a SIGKILL -> SurvivorsFound
+  ServiceId service;
+  UnitPtr unit;
+};
+
 struct CheckConditions {  // -> ConditionsChecked
   ServiceId service;
   UnitPtr unit;
@@ -145,9 +157,9 @@ struct Announce {
 // The ordered end: every service is as ShutdownRequested wanted.
 struct ExitAgent {};
 
-using Command =
-    std::variant<LoadCommit, ExportTree, SetMarker, Spawn, Kill, AwaitMainPid, CleanUp, CheckConditions,
-                 Preflight, StartProbe, CancelProbe, RunRecord, Answer, Announce, ExitAgent>;
+using Command = std::variant<LoadCommit, ExportTree, SetMarker, Spawn, Kill, AwaitMainPid, CleanUp,
+                             AdjustLimits, FindSurvivors, CheckConditions, Preflight, StartProbe, CancelProbe,
+                             RunRecord, Answer, Announce, ExitAgent>;
 using Commands = std::vector<Command>;
 
 }  // namespace gitproc

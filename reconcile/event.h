@@ -75,6 +75,25 @@ struct ProcessExited {
   bool was_oom_killed = false;
 };
 
+// The kernel's OOM killer took a process of the service; of the main one it may be told only so.
+struct OomKilled {
+  ServiceId service;
+};
+
+// A value in the service's cgroup is not what AdjustLimits or a Spawn wrote.
+struct LimitsDrifted {
+  ServiceId service;
+  std::string what;  // "memory.max"
+  std::string wanted;
+  std::string found;  // "" where it is gone
+};
+
+// Answers FindSurvivors: "PID 4711 (dd, in uninterruptible sleep)", "" when none is left.
+struct SurvivorsFound {
+  ServiceId service;
+  std::string processes;
+};
+
 // No process of the service is left; answers a Kill with `awaits_empty`.
 struct Emptied {
   ServiceId service;
@@ -164,9 +183,10 @@ struct ShutdownRequested {
   bool stops_services = false;
 };
 
-using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
-                           SpawnFailed, ProcessExited, Emptied, MainPidFound, Notified, ConditionsChecked,
-                           PreflightChecked, ProbeFinished, ServiceRequested, SyncRequested,
-                           RollbackRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
+using Event =
+    std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
+                 SpawnFailed, ProcessExited, OomKilled, LimitsDrifted, SurvivorsFound, Emptied, MainPidFound,
+                 Notified, ConditionsChecked, PreflightChecked, ProbeFinished, ServiceRequested,
+                 SyncRequested, RollbackRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
 
 }  // namespace gitproc

@@ -27,6 +27,7 @@ UnitPtr make_unit(const std::string& name, auto&&... changes) {
     for (const std::string& argument : command.arguments)
       mix(argument + ",");
   }
+  if (unit->resources->tasks_max) mix("T" + std::to_string(unit->resources->tasks_max->value));
   mix(unit->description + (unit->is_desired_running ? "r" : "s"));
   for (const std::string& other : unit->dependencies->requires_)
     mix("R" + other);
@@ -63,6 +64,9 @@ auto with_relations(Dependencies relations) {
 }
 auto described(const std::string& words) {
   return [words](Unit& unit) { unit.description = words; };
+}
+auto limited_to(std::uint64_t tasks) {
+  return [tasks](Unit& unit) { unit.resources.edit().tasks_max = {ResourceAmount::Kind::absolute, tasks}; };
 }
 void desired_stopped(Unit& unit) { unit.is_desired_running = false; }
 
@@ -175,6 +179,11 @@ class World {
   }
   void carry_out(const AwaitMainPid&) {}
   void carry_out(const CleanUp&) {}
+  void carry_out(const AdjustLimits& adjust) {
+    const auto& limit = adjust.unit->resources->tasks_max;
+    log.push_back("adjust " + adjust.unit->name + " to " + (limit ? std::to_string(limit->value) : "none"));
+  }
+  void carry_out(const FindSurvivors&) {}
   void carry_out(const CheckConditions& check) {
     events.push_back(ConditionsChecked{check.service, true, false, ""});
   }
@@ -252,6 +261,36 @@ TEST_CASE("a first commit starts its units in dependency order, and becomes heal
   world.wait(11s);
   CHECK(world.markers.at(Marker::healthy) == id_of(1));
   CHECK(world.reconciler->next_deadline() == never);
+}
+
+TEST_CASE("a changed limit is adjusted live, and so is one that goes away") {
+  World world;
+  world.commit(1, {make_unit("a", limited_to(5)), make_unit("b"), make_unit("idle", desired_stopped)});
+  CHECK(world.take_log() == Log{"start a", "start b"});
+  world.commit(2, {make_unit("a", limited_to(6)), make_unit("b", limited_to(7)),
+                   make_unit("idle", desired_stopped, limited_to(8))});
+  CHECK(world.take_log() == Log{"adjust a to 6", "adjust b to 7"});
+  CHECK(world.sync_state() == "synced");
+  world.commit(3, {make_unit("a"), make_unit("b", limited_to(9), version("2"))});
+  // Who starts anew is born with them.
+  CHECK(world.take_log() == Log{"adjust a to none", "stop b", "start b 2"});
+}
+
+TEST_CASE("a limit that somebody else changed is put back, but not for ever") {
+  World world;
+  world.commit(1, {make_unit("web", limited_to(5))});
+  world.take_log();
+  ServiceId web = *world.reconciler->find("web");
+  for (int i = 0; i < 100; ++i)
+    world.happens(LimitsDrifted{web, "pids.max", "5", "max"});
+  CHECK(world.take_log() == Log(10, "adjust web to 5"));
+  world.wait(61s);
+  world.happens(LimitsDrifted{web, "pids.max", "5", "max"});
+  CHECK(world.take_log() == Log{"adjust web to 5"});
+  world.request(ServiceVerb::stop, "web");
+  world.take_log();
+  world.happens(LimitsDrifted{web, "pids.max", "5", "max"});
+  CHECK(world.take_log() == Log{});
 }
 
 TEST_CASE("a commit touches only what it changed: removed first, then changed, then new") {
@@ -508,6 +547,16 @@ DurableState applied(unsigned number) {
 }
 
 }  // namespace
+
+TEST_CASE("limits of what an earlier agent left are written anew, and the new commit's after them") {
+  UnitPtr web = make_unit("web", limited_to(5));
+  World world(applied(1), {left_running(web, 50)});
+  world.alive = {{"web", 50}};
+  world.commits[id_of(1)] = {{"web", web}};
+  world.commits[id_of(2)] = {{"web", make_unit("web", limited_to(6))}};
+  world.happens(TipObserved{"main", id_of(2), ""});
+  CHECK(world.take_log() == Log{"adjust web to 5", "adjust web to 6"});
+}
 
 TEST_CASE("a changed service that waits for a new one does not wait for its wave") {
   World world;

@@ -308,6 +308,8 @@ void Reconciler::State::adopt_one(Service& service, const AdoptedService& record
   service.latch = record.latch;
   service.reason = "adopted";
   act(service, [&](Lifecycle& life, LifecycleContext& context) { life.adopt(record, unit, context); });
+  // The driver has to know what it is to keep; and who could say what happened to the values meanwhile?
+  if (unit && unit->resources != Defaulted<ResourceControl>()) adjust_limits(service, unit);
   for (const ProcessExited& exit : early_exits) {
     if (exit.service == service.id) take(exit);
   }
@@ -402,10 +404,12 @@ void Reconciler::State::apply_difference(Service& service) {
                      !service.is_pulled_in && !durable.operator_starts.contains(service.name);
   bool can_reload = service.life.is_active() && service.life.phase() != Phase::exited &&
                     !service.desired->commands(ExecPhase::reload).empty();
+  bool has_other_limits = service.life.unit()->resources != service.desired->resources;
   switch (change.effect) {
     case ChangeEffect::none: return;
     case ChangeEffect::later:
     case ChangeEffect::adjust:
+      if (has_other_limits) adjust_limits(service, service.desired);
       service.life.replace_unit(service.desired);
       if (is_unwanted) break;  // without a stamp: whoever adopts it knows that it is not as it should be
       emit(RunRecord{.service = service.id,
@@ -419,6 +423,7 @@ void Reconciler::State::apply_difference(Service& service) {
       if (can_reload) {
         set_wave(service, Wave::changed);
         service.reason = "reloaded: " + why;
+        if (has_other_limits) adjust_limits(service, service.desired);
         service.life.replace_unit(service.desired);
         emit(RunRecord{.service = service.id,
                        .name = service.name,

@@ -350,6 +350,7 @@ void Reconciler::State::retire(Service& service) {
   }
   service.life = Lifecycle(service.id);
   unknown_units.erase(service.id);
+  put_backs.erase(service.id);
   after_change(service);
 }
 

@@ -1,6 +1,7 @@
 // The inside of the Reconciler: one struct of state, and the functions that move it, by topic:
 //   scheduling.cpp  which service may start or must stop now (marks first, then passes)
 //   rollout.cpp     which commit is wanted, loading it, applying it in waves, how it went
+//   limits.cpp      the limits of what runs, and who else changes them
 //   operators.cpp   requests of operators: holds, restarts, pins, and when to answer them
 //   views.cpp       what is shown of it
 // Every change of a service goes through act(), which keeps the counts, timers and queues true.
@@ -31,6 +32,12 @@ inline constexpr Duration reload_delay = std::chrono::seconds(30);
 // Why a service is to run: of two that conflict, the one with the greater claim does.
 enum class Claim { none, by_another, by_operator, commit };
 
+// How often limits were put back since `since`.
+struct PutBacks {
+  Instant since{};
+  unsigned count = 0;
+};
+
 struct WaitingRequest {
   RequestId request;
   ServiceVerb verb = ServiceVerb::start;
@@ -52,6 +59,8 @@ struct Reconciler::State {
   void take(const CommitUnreadable&);
   void take(const TreeExported&);
   void take(const PreflightChecked&);
+  void take(const LimitsDrifted&);
+  void take(const SurvivorsFound&);
   void take(const ServiceRequested&);
   void take(const SyncRequested&);
   void take(const RollbackRequested&);
@@ -98,6 +107,10 @@ struct Reconciler::State {
   bool is_settled(const Service& service) const;
   bool is_gate_open(Wave wave) const;
   void set_wave(Service& service, std::optional<Wave> wave);
+
+  // --- limits ---
+  // Has the limits of the unit that it runs written anew, where it runs.
+  void adjust_limits(Service& service, const UnitPtr& unit);
 
   // --- rollout ---
   std::optional<ObjectId> target() const;
@@ -170,7 +183,8 @@ struct Reconciler::State {
   std::array<unsigned, 9> counts{};  // shown services, by ServiceState
   unsigned up = 0;                   // services that are not down
   std::map<ServiceId, std::vector<WaitingRequest>> waiting;
-  std::set<ServiceId> changed;  // in this step, for waiting requests
+  std::set<ServiceId> changed;              // in this step, for waiting requests
+  std::map<ServiceId, PutBacks> put_backs;  // of those whose limits were changed by others lately
   bool is_shutting_down = false;
 
   // Commits.

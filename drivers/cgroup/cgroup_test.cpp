@@ -27,6 +27,25 @@ TEST_CASE("the v2 tree is found on unified and hybrid hosts, and nowhere on v1 o
   CHECK(find_cgroup2_mount("x\n- - - - - - - - -\n\n") == std::nullopt);
 }
 
+TEST_CASE("each v1 controller is found where it is mounted, alone or with others") {
+  CHECK(find_v1_mounts("32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+                       "33 31 0:30 / /sys/fs/cgroup/memory rw,nosuid shared:9 - cgroup cgroup rw,memory\n"
+                       "34 31 0:31 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+                       "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n") ==
+        V1Mounts{{"cpu", "/sys/fs/cgroup/cpu,cpuacct"},
+                 {"cpuacct", "/sys/fs/cgroup/cpu,cpuacct"},
+                 {"memory", "/sys/fs/cgroup/memory"}});
+}
+
+TEST_CASE("the groups above the agent's own, from the top") {
+  using Groups = std::vector<std::string>;
+  CHECK(own_cgroups("9:name=systemd:/\n0::/\n") == Groups{""});
+  CHECK(own_cgroups("0::/user.slice/user-7.slice/x.scope\n") ==
+        Groups{"", "/user.slice", "/user.slice/user-7.slice", "/user.slice/user-7.slice/x.scope"});
+  CHECK(own_cgroups("0::/../other\n").empty());
+  CHECK(own_cgroups("4:memory:/\n").empty());
+}
+
 TEST_CASE("names that the kernel's own files could have are escaped") {
   CHECK(escape_cgroup_name("web") == "web");
   CHECK(escape_cgroup_name("worker@1") == "worker@1");

@@ -31,22 +31,65 @@ std::string resolve_octal(std::string_view text) {
 
 }  // namespace
 
+namespace {
+
+struct Mount {
+  std::string_view root, point, type, super_options;
+};
+
+std::optional<Mount> parse_mount(std::string_view line) {
+  // ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [OPTIONAL...] - TYPE SOURCE SUPER-OPTIONS
+  std::vector<std::string_view> fields = split(line, ' ');
+  auto separator = std::ranges::find(fields, "-");
+  if (fields.size() < 10 || separator - fields.begin() < 6 || fields.end() - separator < 4)
+    return std::nullopt;
+  return Mount{fields[3], fields[4], *(separator + 1), *(separator + 3)};
+}
+
+}  // namespace
+
 std::optional<std::string> find_cgroup2_mount(std::string_view mountinfo) {
   std::optional<std::string> best;
   std::size_t best_root_length = 0;
   for (std::string_view line : split(mountinfo, '\n')) {
-    // ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [OPTIONAL...] - TYPE SOURCE SUPER-OPTIONS
-    std::vector<std::string_view> fields = split(line, ' ');
-    auto separator = std::ranges::find(fields, "-");
-    if (fields.size() < 10 || separator - fields.begin() < 6 || fields.end() - separator < 2) continue;
-    if (*(separator + 1) != "cgroup2") continue;
+    std::optional<Mount> mount = parse_mount(line);
+    if (!mount || mount->type != "cgroup2") continue;
     // A bind mount of a part of the tree has a longer root than the tree itself.
-    std::size_t root_length = fields[3].size();
+    std::size_t root_length = mount->root.size();
     if (best && root_length >= best_root_length) continue;
-    best = resolve_octal(fields[4]);
+    best = resolve_octal(mount->point);
     best_root_length = root_length;
   }
   return best;
+}
+
+V1Mounts find_v1_mounts(std::string_view mountinfo) {
+  V1Mounts mounts;
+  for (std::string_view line : split(mountinfo, '\n')) {
+    std::optional<Mount> mount = parse_mount(line);
+    if (!mount || mount->type != "cgroup") continue;
+    for (std::string_view option : split(mount->super_options, ',')) {
+      if (std::ranges::find(controllers, option) != controllers.end() && option != "name")
+        mounts.try_emplace(std::string(option), resolve_octal(mount->point));
+    }
+  }
+  return mounts;
+}
+
+std::vector<std::string> own_cgroups(std::string_view proc_self_cgroup) {
+  std::vector<std::string> groups;
+  for (std::string_view line : split(proc_self_cgroup, '\n')) {
+    if (!line.starts_with("0::/")) continue;
+    std::string_view path = line.substr(3);
+    // From within a namespace, a group outside of it is shown so.
+    if (path.starts_with("/..")) return {};
+    groups.emplace_back();
+    for (std::size_t end = 1; path.size() > 1 && end != std::string_view::npos;) {
+      end = path.find('/', end + 1);
+      groups.emplace_back(path.substr(0, end));
+    }
+  }
+  return groups;
 }
 
 std::string escape_cgroup_name(std::string_view service) {

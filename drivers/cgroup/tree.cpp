@@ -2,10 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
@@ -58,7 +62,17 @@ std::vector<std::string> subgroups(int group_fd) {
   return names;
 }
 
-void collect_processes(int group_fd, int depth, std::vector<Pid>& pids) {
+// Sorted.
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  for (std::string_view word : split(trim(text), ' ')) {
+    if (!word.empty()) words.emplace_back(word);
+  }
+  std::ranges::sort(words);
+  return words;
+}
+
+void list_processes(int group_fd, std::vector<Pid>& pids) {
   if (Result<std::string> text = read_group_file(group_fd, "cgroup.procs")) {
     for (std::string_view line : split(*text, '\n')) {
       Pid pid = 0;
@@ -67,6 +81,10 @@ void collect_processes(int group_fd, int depth, std::vector<Pid>& pids) {
       if (error == std::errc() && pid > 0 && pids.size() < CgroupTree::max_processes) pids.push_back(pid);
     }
   }
+}
+
+void collect_processes(int group_fd, int depth, std::vector<Pid>& pids) {
+  list_processes(group_fd, pids);
   if (depth == max_depth) return;
   for (const std::string& name : subgroups(group_fd)) {
     if (Result<UniqueFd> below = open_group(group_fd, name)) collect_processes(below->get(), depth + 1, pids);
@@ -83,10 +101,12 @@ void remove_subgroups(int group_fd, int depth) {
 
 }  // namespace
 
-Result<CgroupTree> CgroupTree::open(const std::string& mount, const std::string& parent) {
+Result<CgroupTree> CgroupTree::open(const std::string& mount, const std::string& parent,
+                                    const std::string& top) {
   CgroupTree tree;
   tree.mount_ = mount;
-  tree.parent_ = "/" + parent;
+  tree.top_ = top;
+  tree.parent_ = top + "/" + parent;
   std::string path = mount + tree.parent_;
   if (Result<void> made = make_directories(path, group_mode); !made) return std::unexpected(made.error());
   Result<UniqueFd> directory = open_group(AT_FDCWD, path);
@@ -102,7 +122,112 @@ Result<CgroupTree> CgroupTree::open(const std::string& mount, const std::string&
   return tree;
 }
 
+Result<CgroupTree> CgroupTree::open_below(const std::string& mount, const std::vector<std::string>& tops,
+                                          const std::string& parent) {
+  std::optional<Error> first;
+  for (const std::string& top : tops) {
+    // Whoever moves a process needs this right at the group that both places have in common (cgroups(7)).
+    bool may_move = ::access((mount + top + "/cgroup.procs").c_str(), W_OK) == 0;
+    Result<CgroupTree> tree = may_move ? open(mount, parent, top)
+                                       : fail_with_errno("cannot use cgroup '" + mount + top + "'", EACCES);
+    if (tree || tree.error().code == ErrorCode::busy) return tree;
+    if (!first) first = tree.error();
+  }
+  return std::unexpected(first.value_or(Error{"the agent's own cgroup is not in the tree that is mounted"}));
+}
+
+Result<CgroupTree> CgroupTree::open_v1(const std::string& freezer_mount, const std::string& parent) {
+  Result<CgroupTree> tree = open(freezer_mount, parent);
+  if (tree) tree->is_v1_ = true;
+  return tree;
+}
+
+std::vector<std::string> CgroupTree::controllers() const {
+  Result<std::string> text = read_file(mount_ + top_ + "/cgroup.controllers", max_file_bytes);
+  return text ? words_of(*text) : std::vector<std::string>();
+}
+
+Result<void> CgroupTree::enable(const std::string& controller) {
+  if (enabled_.contains(controller)) return {};
+  for (const std::string& group : {top_, parent_}) {
+    std::string path = mount_ + group + "/cgroup.subtree_control";
+    Result<std::string> text = read_file(path, max_file_bytes);
+    if (!text) return std::unexpected(text.error());
+    if (std::ranges::binary_search(words_of(*text), controller)) continue;
+    Result<UniqueFd> file = open_file(path, O_WRONLY);
+    if (!file) return std::unexpected(file.error());
+    int error_number = write_all(file->get(), "+" + controller);
+    if (error_number == EBUSY && group == top_) {
+      if (Result<void> moved = clear_top(); !moved) return moved;
+      error_number = write_all(file->get(), "+" + controller);
+    }
+    if (error_number != 0) {
+      return fail_with_errno("cannot enable controller " + controller + " in '" + path + "'", error_number);
+    }
+  }
+  enabled_.insert(controller);
+  return {};
+}
+
+// Moves the processes of the top, which may make more of them meanwhile, to a group of their own.
+Result<void> CgroupTree::clear_top() {
+  static constexpr int max_rounds = 16;
+  std::string leaf = mount_ + parent_ + "-rest";
+  if (Result<void> made = make_directories(leaf, group_mode); !made) return made;
+  Result<UniqueFd> from = open_group(AT_FDCWD, mount_ + top_);
+  if (!from) return std::unexpected(from.error());
+  for (int round = 0; round < max_rounds; ++round) {
+    std::vector<Pid> pids;
+    list_processes(from->get(), pids);
+    if (pids.empty()) return {};
+    for (Pid pid : pids) {
+      Result<UniqueFd> procs = open_file(leaf + "/cgroup.procs", O_WRONLY);
+      if (!procs) return std::unexpected(procs.error());
+      // It may be gone by now.
+      (void)write_all(procs->get(), std::to_string(pid));
+    }
+  }
+  return fail("cannot move the processes of cgroup '" + mount_ + top_ + "' to '" + leaf + "'");
+}
+
+Result<CgroupTree::Entrance> CgroupTree::enter_v1(const std::string& service) {
+  std::string name = escape_cgroup_name(service);
+  Entrance entrance{.group = {}, .is_new = false, .joins_after_birth = true};
+  entrance.is_new = ::mkdirat(directory_.get(), name.c_str(), group_mode) == 0;
+  if (!entrance.is_new && errno != EEXIST)
+    return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
+  Result<UniqueFd> group = open_group(directory_.get(), name);
+  if (!group) return std::unexpected(group.error());
+  entrance.group = std::move(*group);
+  return entrance;
+}
+
+// Who is frozen cannot fork, so that none is missed. One that does not freeze, in a system call that does not end, is
+// signalled like the others and not waited for.
+void CgroupTree::kill_frozen(int group_fd) {
+  static constexpr int max_rounds = 32;
+  auto set_state = [group_fd](std::string_view state) {
+    Result<UniqueFd> file = open_file_at(group_fd, "freezer.state", O_WRONLY);
+    if (file) (void)write_all(file->get(), state);
+  };
+  set_state("FROZEN");
+  std::set<Pid> done;
+  for (int round = 0; round < max_rounds; ++round) {
+    std::vector<Pid> pids;
+    collect_processes(group_fd, 0, pids);
+    bool is_any_new = false;
+    for (Pid pid : pids) {
+      if (!done.insert(pid).second) continue;
+      is_any_new = true;
+      ::kill(pid, SIGKILL);
+    }
+    if (!is_any_new) break;
+  }
+  set_state("THAWED");
+}
+
 Result<CgroupTree::Entrance> CgroupTree::enter(const std::string& service) {
+  if (is_v1_) return enter_v1(service);
   std::string name = escape_cgroup_name(service);
   Entrance entrance;
   if (!unharmed_.contains(service)) entrance.joins_after_birth = !remove(service);
@@ -124,6 +249,7 @@ Result<CgroupTree::Entrance> CgroupTree::enter(const std::string& service) {
 bool CgroupTree::is_populated(const std::string& service) const {
   Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service));
   if (!group) return false;
+  if (is_v1_) return !processes(service).empty();
   Result<std::string> text = read_group_file(group->get(), "cgroup.events");
   return text && keyed_value(*text, "populated").value_or(0) != 0;
 }
@@ -140,9 +266,16 @@ std::vector<Pid> CgroupTree::processes(const std::string& service) const {
   return pids;
 }
 
+std::vector<Pid> processes_of_group(const std::string& directory) {
+  std::vector<Pid> pids;
+  if (Result<UniqueFd> group = open_group(AT_FDCWD, directory)) collect_processes(group->get(), 0, pids);
+  return pids;
+}
+
 bool CgroupTree::kill_all(const std::string& service) {
   Result<UniqueFd> group = open_group(directory_.get(), escape_cgroup_name(service));
   if (!group) return true;
+  if (is_v1_) return kill_frozen(group->get()), true;
   Result<UniqueFd> file = open_file_at(group->get(), "cgroup.kill", O_WRONLY);
   unharmed_.erase(service);
   return file && write_all(file->get(), "1") == 0;

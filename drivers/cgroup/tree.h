@@ -1,6 +1,9 @@
-// The agent's part of the v2 control group tree: <mount>/<parent>/NAME holds the processes of service NAME, born in
-// it (CLONE_INTO_CGROUP), so that none of them can get away. A group is kept across restarts of its service and
-// of the agent.
+// The agent's part of the control group tree: <mount>/<parent>/NAME holds the processes of service NAME, born in it
+// (CLONE_INTO_CGROUP), so that none of them can get away. A group is kept across restarts of its service and of the
+// agent.
+//
+// On a machine that has cgroup v1 alone the tree is that of the freezer: processes join it after their birth and before
+// they execute anything, are killed while they are frozen, and nothing tells when a group becomes empty.
 #pragma once
 
 #include <sys/types.h>
@@ -19,10 +22,28 @@ namespace gitproc {
 
 class CgroupTree {
  public:
-  // Opens <mount>/<parent>, made where it is missing, and locks it until the object goes. `parent` is relative
-  // and may have several levels. Errors: busy when another agent holds the lock; denied for an
-  // unprivileged user without delegation.
-  static Result<CgroupTree> open(const std::string& mount, const std::string& parent);
+  // Opens <mount><top>/<parent>, made where it is missing, and locks it until the object goes. `top` is "" for the
+  // root of the tree, or the path of a group below it that was delegated to the agent's user. Errors: busy when another
+  // agent holds the lock; denied for an unprivileged user without delegation.
+  static Result<CgroupTree> open(const std::string& mount, const std::string& parent,
+                                 const std::string& top = "");
+  // The same below the first of `tops` that may be written to: so root gets the root of the tree, and an ordinary user
+  // the topmost group of a delegated subtree, where groups outlive the agent's own. The error is that of the first.
+  static Result<CgroupTree> open_below(const std::string& mount, const std::vector<std::string>& tops,
+                                       const std::string& parent);
+
+  // In the v1 hierarchy of the freezer.
+  static Result<CgroupTree> open_v1(const std::string& freezer_mount, const std::string& parent);
+  // "freezer", or "" for the v2 tree.
+  std::string_view v1_controller() const { return is_v1_ ? "freezer" : ""; }
+
+  // The controllers that may be enabled here, sorted; hybrid hosts have none.
+  std::vector<std::string> controllers() const;
+
+  // Makes a controller's files appear in the services' groups: enables it from the top down to the parent. Where the
+  // top is no root group and holds processes (a container's, or a delegated one), the kernel refuses that: they
+  // are moved to the leaf <top>/<parent>-rest first, the agent among them. Kept when the agent ends.
+  Result<void> enable(const std::string& controller);
 
   // The group for a new process, made where it is missing.
   //
@@ -58,6 +79,10 @@ class CgroupTree {
   // Removes the group and those below it. Error: busy while a process is in it.
   Result<void> remove(const std::string& service);
 
+  // The directory of the service's group, and that of all of them.
+  std::string directory_of(const std::string& service) const { return mount_ + path_of(service); }
+  std::string parent_directory() const { return mount_ + parent_; }
+
   // "/gitproc/web": as in /proc/PID/cgroup, where the tree's root is also the namespace's.
   std::string path_of(const std::string& service) const;
   // The service whose group, or a group below it, a line of /proc/PID/cgroup names; "" for any other.
@@ -65,11 +90,20 @@ class CgroupTree {
 
  private:
   CgroupTree() = default;
+  Result<void> clear_top();
+  Result<Entrance> enter_v1(const std::string& service);
+  void kill_frozen(int group_fd);
 
+  bool is_v1_ = false;
   std::string mount_;
-  std::string parent_;  // "/gitproc"
+  std::string top_;     // "", or a delegated group
+  std::string parent_;  // "/gitproc", with the top before it
   UniqueFd directory_;
+  std::unordered_set<std::string> enabled_;   // controllers
   std::unordered_set<std::string> unharmed_;  // groups that were made here and never killed
 };
+
+// The processes of a group's directory and of those below it, as CgroupTree::processes().
+std::vector<Pid> processes_of_group(const std::string& directory);
 
 }  // namespace gitproc

@@ -84,6 +84,13 @@ GITPROC_IN_CHILD void join_cgroup(ChildPlan* plan) {
   call(SYS_close, fd);
 }
 
+// Before anything else of the service can happen: so none of its processes is ever outside of its limits.
+GITPROC_IN_CHILD void enter_v1_groups(ChildPlan* plan) {
+  for (std::size_t i = 0; i < plan->entrance_count; ++i) {
+    if (call(SYS_write, plan->entrances[i], "0", 1) != 1) give_up(plan, ChildStage::cgroup, errno);
+  }
+}
+
 GITPROC_IN_CHILD void write_record(ChildPlan* plan) {
   timespec now{};
   call(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
@@ -171,6 +178,7 @@ int exit_code_of(ChildStage stage) {
 
 GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
   if (plan->cgroup_fd >= 0) join_cgroup(plan);
+  enter_v1_groups(plan);
   reset_signals(plan);
   close_descriptors(plan);
   if (call(SYS_setsid) < 0) give_up(plan, ChildStage::session, errno);

@@ -55,8 +55,10 @@ struct ChildPlan {
   char* record;  // the spawn line; behind it room for max_record_tail_bytes
   std::size_t record_length;
 
-  bool is_plain;  // cloned by an old kernel: see spawner.h
-  int cgroup_fd;  // to join here, where the clone could not do it; -1: none
+  bool is_plain;         // cloned by an old kernel: see spawner.h
+  int cgroup_fd;         // to join here, where the clone could not do it; -1: none
+  const int* entrances;  // cgroup.procs of v1 groups to enter
+  std::size_t entrance_count;
 
   ChildStream input, output, error;
   const ChildLimit* limits;

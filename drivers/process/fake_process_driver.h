@@ -39,12 +39,16 @@ class FakeProcessDriver final : public ProcessDriver {
   void kill(const Kill& command) override;
   void await_main_pid(const AwaitMainPid& command) override { commands.emplace_back(command); }
   void clean_up(const CleanUp& command) override { commands.emplace_back(command); }
+  void adjust_limits(const AdjustLimits& command) override { commands.emplace_back(command); }
+  SurvivorsFound find_survivors(const FindSurvivors& command) override { return {command.service, ""}; }
   ConditionsChecked check_conditions(const CheckConditions& command) override;
   PreflightChecked preflight(const Preflight& command) override;
   Result<void> record(const RunRecord& record) override;
   int fd() const override { return wake_.get(); }
   std::vector<Event> drain() override;
   std::string cgroup_of(ServiceId) const override { return ""; }
+  FigurePlaces figure_places(ServiceId) override { return {}; }
+  std::vector<std::string> take_unavailable() override { return {}; }
 
  private:
   Pid next_pid_ = 1000;

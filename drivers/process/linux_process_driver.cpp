@@ -29,7 +29,6 @@ constexpr std::size_t notifications_at_once = 512;
 // Processes that fork while they are signalled: each round signals those that the one before has missed.
 constexpr int max_kill_rounds = 32;
 constexpr std::size_t max_pid_file_bytes = 64;
-constexpr int cgroup_exit_code = 219;
 
 // The descriptors that the agent may have, raised; returns what services are to get.
 Spawner::Options raise_descriptor_limit() {
@@ -62,6 +61,7 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
                                        Spawner::Options spawner)
     : facts_(std::move(options.facts)),
       cgroups_(std::move(options.cgroups)),
+      refuses_unenforceable_(options.refuses_unenforceable),
       on_other_exit_(std::move(options.on_other_exit)),
       journal_(std::move(journal)),
       notify_(std::move(notify)),
@@ -69,7 +69,8 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
       membership_(cgroups_ ? &*cgroups_ : nullptr),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-  for (int source : {exits_.fd(), watches_.fd(), notify_.fd(), wake_.get()}) {
+  if (cgroups_) limits_.emplace(*cgroups_, options.v1_mounts, options.cgroup_parent);
+  for (int source : {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), wake_.get()}) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = source}};
     // A machine that has no few descriptors left at the start of the agent has none for services.
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0) std::abort();
@@ -85,7 +86,7 @@ LinuxProcessDriver::Service& LinuxProcessDriver::begin(ServiceId service, const 
   if (is_new) {
     found->second.name = name;
     found->second.is_adopted = is_adopted;
-    if (cgroups_) found->second.oom_kills = cgroups_->oom_kills(name).value_or(0);
+    if (cgroups_ && is_adopted) found->second.oom_kills = count_oom_kills(name);
   }
   return found->second;
 }
@@ -129,7 +130,7 @@ SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
 std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command) {
   const Unit& unit = *command.unit;
   const ExecContext& exec = *unit.exec;
-  Service& state = begin(command.service, unit.name, command.invocation, false);
+  begin(command.service, unit.name, command.invocation, false);
   // A journal that cannot be compacted goes on growing; a full disk is noticed by the child that writes to it.
   (void)journal_.compact_if_large();
 
@@ -154,15 +155,12 @@ std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& comman
                     spec.account->gid == ::getegid();
   if (is_already && exec.supplementary_groups.empty()) spec.account.reset();
 
-  CgroupTree::Entrance cgroup;
-  if (cgroups_) {
-    Result<CgroupTree::Entrance> entered = cgroups_->enter(unit.name);
-    if (!entered) return std::unexpected(SpawnFault{cgroup_exit_code, entered.error().message});
-    cgroup = std::move(*entered);
-    if (cgroup.is_new) state.oom_kills = 0;
-  }
-  return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command),
-                        {.fd = cgroup.group.get(), .joins_after_birth = cgroup.joins_after_birth});
+  std::expected<Place, SpawnFault> place = make_place(command, account);
+  if (!place) return std::unexpected(place.error());
+  Spawner::Cgroup cgroup{.fd = place->group.group.get(), .joins_after_birth = place->group.joins_after_birth};
+  for (const UniqueFd& entrance : place->entrances)
+    cgroup.entrances.push_back(entrance.get());
+  return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), std::move(cgroup));
 }
 
 Result<void> LinuxProcessDriver::record(const RunRecord& record) {
@@ -268,7 +266,7 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
     post(Emptied{.service = service});
     return;
   }
-  if (cgroups_) return;
+  if (tells_when_empty()) return;
   // Those that forked away from a SIGKILL are found as orphans later.
   if (state.group_kill) signal_group(*state.group_kill);
   // Processes that an earlier agent started end without a word to this one.
@@ -344,6 +342,8 @@ void LinuxProcessDriver::clean_up(const CleanUp& command) {
   if (!command.is_removed) return;
   // Processes that KillMode= spares keep their cgroup; it is there again for a service of that name.
   if (cgroups_) (void)cgroups_->remove(unit.name);
+  if (limits_) limits_->remove(unit.name);
+  limit_watches_.remove(command.service);
   membership_.forget(command.service);
   services_.erase(index_of(command.service));
   std::erase_if(tracked_, [&](const auto& entry) { return entry.second == command.service; });
@@ -370,7 +370,9 @@ std::vector<Event> LinuxProcessDriver::drain() {
 
   for (ServiceId service : watches_.read())
     touched.insert(service);
-  if (!ended.exits.empty() && !cgroups_) touched.insert(waiting_.begin(), waiting_.end());
+  for (ServiceId service : limit_watches_.read())
+    look_at_limits(service);
+  if (!ended.exits.empty() && !tells_when_empty()) touched.insert(waiting_.begin(), waiting_.end());
   for (ServiceId service : touched)
     look_again(service);
 
@@ -394,12 +396,7 @@ void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>
   touched.insert(service);
   ProcessExited event{.service = service, .pid = exit.pid, .status = exit.status};
   Service* state = find(service);
-  if (cgroups_ && state != nullptr &&
-      exit.status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL}) {
-    std::uint64_t oom_kills = cgroups_->oom_kills(state->name).value_or(0);
-    event.was_oom_killed = oom_kills > state->oom_kills;
-    state->oom_kills = oom_kills;
-  }
+  if (cgroups_ && state != nullptr) event.was_oom_killed = was_oom_killed(*state, exit.status);
   events.emplace_back(event);
 }
 

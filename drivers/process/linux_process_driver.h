@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "drivers/base/unique_fd.h"
+#include "drivers/cgroup/limit_keeper.h"
 #include "drivers/cgroup/tree.h"
 #include "drivers/process/accounts.h"
 #include "drivers/process/exec_spec.h"
@@ -31,6 +32,10 @@ class LinuxProcessDriver final : public ProcessDriver {
     std::string run_directory;  // exists; holds runs.journal and notify
     std::string boot_id;        // without blanks
     std::optional<CgroupTree> cgroups;
+    // Of limits that are not in the v2 tree: the v1 hierarchies, and the name of the services' group in each.
+    V1Mounts v1_mounts = {};
+    std::string cgroup_parent = {};
+    bool refuses_unenforceable = false;  // a service whose limits cannot be had is not started
     // Told of children that end and that this driver did not start: other drivers' workers, where the driver was
     // first to reap them. Called from drain().
     std::function<void(Pid, const ExitStatus&)> on_other_exit;
@@ -46,12 +51,16 @@ class LinuxProcessDriver final : public ProcessDriver {
   void kill(const Kill& command) override;
   void await_main_pid(const AwaitMainPid& command) override;
   void clean_up(const CleanUp& command) override;
+  void adjust_limits(const AdjustLimits& command) override;
+  SurvivorsFound find_survivors(const FindSurvivors& command) override;
   ConditionsChecked check_conditions(const CheckConditions& command) override;
   PreflightChecked preflight(const Preflight& command) override;
   Result<void> record(const RunRecord& record) override;
   int fd() const override { return epoll_.get(); }
   std::vector<Event> drain() override;
   std::string cgroup_of(ServiceId service) const override;
+  FigurePlaces figure_places(ServiceId service) override;
+  std::vector<std::string> take_unavailable() override { return std::exchange(unavailable_, {}); }
 
  private:
   struct Service {
@@ -61,6 +70,7 @@ class LinuxProcessDriver final : public ProcessDriver {
     std::unique_ptr<Kill> group_kill;  // a SIGKILL to all that goes on until nothing is left
     UnitPtr awaits_main_pid;           // the unit of an AwaitMainPid under way
     std::uint64_t oom_kills = 0;       // that are known of
+    Instant oom_told_at{};             // when the last was told as OomKilled
   };
 
   LinuxProcessDriver(Options options, RunJournal journal, NotifySocket notify, Spawner::Options spawner);
@@ -69,6 +79,19 @@ class LinuxProcessDriver final : public ProcessDriver {
   Service* find(ServiceId service);
   std::expected<Pid, SpawnFault> try_spawn(const Spawn& command);
   void track(ServiceId service, Pid pid);
+
+  // --- linux_process_limits.cpp ---
+  // The groups that the service's next process goes to, with its limits written. Fault: they cannot be had.
+  struct Place {
+    CgroupTree::Entrance group;
+    std::vector<UniqueFd> entrances;
+  };
+  std::expected<Place, SpawnFault> make_place(const Spawn& command, const std::optional<Account>& account);
+  void watch_limits(ServiceId service, const std::string& name);
+  void look_at_limits(ServiceId service);
+  std::uint64_t count_oom_kills(const std::string& name) const;
+  bool was_oom_killed(Service& state, const ExitStatus& status);
+  void tell_unavailable(const std::string& what);
 
   void signal_process(ServiceId service, Pid pid, const Kill& command);
   void signal_group(const Kill& command);
@@ -82,11 +105,15 @@ class LinuxProcessDriver final : public ProcessDriver {
   void look_for_main_pid(ServiceId service, Service& state);
   Pid read_main_pid(ServiceId service, const Unit& unit);
   Pid guess_main_pid(ServiceId service, const Service& state);
+  // The kernel does, by inotify; else the end of any process may be what is waited for.
+  bool tells_when_empty() const { return cgroups_ && cgroups_->v1_controller().empty(); }
   void watch_for_empty(ServiceId service, Service& state);
   void stop_waiting(ServiceId service, Service& state);
 
   ExecFacts facts_;
   std::optional<CgroupTree> cgroups_;
+  std::optional<LimitKeeper> limits_;  // where there are cgroups
+  const bool refuses_unenforceable_;
   std::function<void(Pid, const ExitStatus&)> on_other_exit_;
   RunJournal journal_;
   NotifySocket notify_;
@@ -94,12 +121,15 @@ class LinuxProcessDriver final : public ProcessDriver {
   Accounts accounts_;
   ExitWatcher exits_;
   InotifyWatches watches_;
+  InotifyWatches limit_watches_;  // the directories of limits that were written, and memory.events
   Membership membership_;
   std::unordered_map<std::uint32_t, Service> services_;
   std::unordered_map<Pid, ServiceId> tracked_;  // whose ends are reported
   std::set<ServiceId> waiting_;                 // with awaits_empty or awaits_main_pid
   std::vector<Event> pending_;
-  UniqueFd wake_;  // eventfd: something is pending
+  std::set<std::string> told_unavailable_;
+  std::vector<std::string> unavailable_;  // not taken yet
+  UniqueFd wake_;                         // eventfd: something is pending
   UniqueFd epoll_;
 };
 

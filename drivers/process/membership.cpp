@@ -112,7 +112,8 @@ bool Membership::has_known(ServiceId service) const {
 std::optional<ServiceId> Membership::service_of(Pid pid) {
   if (auto known = known_.find(pid); known != known_.end()) return known->second;
   if (cgroups_ != nullptr) {
-    auto service = services_by_name_.find(cgroups_->service_of(cgroup_of_process(pid)));
+    auto service =
+        services_by_name_.find(cgroups_->service_of(cgroup_of_process(pid, cgroups_->v1_controller())));
     return service != services_by_name_.end() ? std::optional(service->second) : std::nullopt;
   }
   if (std::optional<ServiceId> owner = owner_by_marks(pid)) return owner;

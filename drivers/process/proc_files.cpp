@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "drivers/base/system_call.h"
@@ -98,11 +99,18 @@ std::vector<Pid> children_of(Pid pid) {
   return children;
 }
 
-std::string cgroup_of_process(Pid pid) {
+std::string cgroup_of_process(Pid pid, std::string_view v1_controller) {
   Result<std::string> text = read_file(proc_path(pid, "cgroup"), max_cgroup_bytes);
   if (!text) return "";
   for (std::string_view line : split(*text, '\n')) {
-    if (line.starts_with("0::")) return std::string(line.substr(3));
+    // HIERARCHY:CONTROLLER,...:PATH
+    std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string_view::npos || second == std::string_view::npos) continue;
+    std::vector<std::string_view> controllers = split(line.substr(first + 1, second - first - 1), ',');
+    bool is_v2 = line.substr(0, first) == "0";
+    bool is_meant =
+        v1_controller.empty() ? is_v2 : std::ranges::find(controllers, v1_controller) != controllers.end();
+    if (is_meant) return std::string(line.substr(second + 1));
   }
   return "";
 }

@@ -36,8 +36,9 @@ std::uint64_t ticks_of(Instant instant);
 inline constexpr std::size_t max_listed_children = 200'000;
 std::vector<Pid> children_of(Pid pid);
 
-// Its v2 cgroup below the mount, "/gitproc/web"; "" where that cannot be told.
-std::string cgroup_of_process(Pid pid);
+// Its cgroup below the mount, "/gitproc/web", in the v2 tree, or in the v1 hierarchy of that controller; "" where that
+// cannot be told.
+std::string cgroup_of_process(Pid pid, std::string_view v1_controller = "");
 
 // The value of INVOCATION_ID in its initial environment; "" where there is none, or it may not be seen.
 std::string invocation_of_process(Pid pid);

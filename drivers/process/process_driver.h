@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "drivers/cgroup/figures.h"
 #include "reconcile/actual/service.h"
 #include "reconcile/base/error.h"
 #include "reconcile/command.h"
@@ -31,6 +32,9 @@ class ProcessDriver {
   virtual void kill(const Kill& command) = 0;
   virtual void await_main_pid(const AwaitMainPid& command) = 0;
   virtual void clean_up(const CleanUp& command) = 0;
+  // Writes the limits of a service that runs, and takes its processes along where that needs other groups.
+  virtual void adjust_limits(const AdjustLimits& command) = 0;
+  virtual SurvivorsFound find_survivors(const FindSurvivors& command) = 0;
   virtual ConditionsChecked check_conditions(const CheckConditions& command) = 0;
   virtual PreflightChecked preflight(const Preflight& command) = 0;
   // Writes the line; a main_pid that the driver did not spawn is watched from then on. Error: a full disk.
@@ -43,6 +47,10 @@ class ProcessDriver {
 
   // Where the service's processes are counted: its cgroup's path below the v2 mount, "" without cgroups.
   virtual std::string cgroup_of(ServiceId service) const = 0;
+  // Where what it uses can be read, on any thread.
+  virtual FigurePlaces figure_places(ServiceId service) = 0;
+  // What services have had to do without since the last call, each once in the driver's life.
+  virtual std::vector<std::string> take_unavailable() = 0;
 };
 
 }  // namespace gitproc

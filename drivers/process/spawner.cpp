@@ -220,7 +220,7 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   if (!executable)
     return std::unexpected(SpawnFault{exit_code_of(ChildStage::exec), executable.error().message});
   prepared.path = std::move(*executable);
-  prepared.cgroup = cgroup;
+  prepared.cgroup = std::move(cgroup);
   prepared.record.reserve(spawn_line.size() + max_record_tail_bytes);
   prepared.record = spawn_line;
   prepared.record.resize(spawn_line.size() + max_record_tail_bytes);
@@ -253,6 +253,8 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   plan.path = prepared.path.c_str();
   plan.argv = prepared.argv.data();
   plan.envp = prepared.envp.data();
+  plan.entrances = prepared.cgroup.entrances.data();
+  plan.entrance_count = prepared.cgroup.entrances.size();
   plan.journal_fd = journal_fd;
   plan.record = prepared.record.data();
   plan.record_length = spawn_line.size();
@@ -296,9 +298,9 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   if (result < 0) {
     int error_number = static_cast<int>(-result);
     // These are about the cgroup that it should have been born in; all others are a lack of resources.
-    bool is_cgroup =
-        cgroup.fd >= 0 && (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
-                           error_number == EOPNOTSUPP || error_number == EBADF);
+    bool is_cgroup = prepared.cgroup.fd >= 0 &&
+                     (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
+                      error_number == EOPNOTSUPP || error_number == EBADF);
     return std::unexpected(
         SpawnFault{.exit_code = is_cgroup ? exit_code_of(ChildStage::cgroup) : 0,
                    .message = system_error("cannot make a process", error_number).message});

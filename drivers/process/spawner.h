@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "drivers/base/unique_fd.h"
 #include "drivers/process/exec_spec.h"
@@ -43,9 +44,11 @@ class Spawner {
   Spawner& operator=(const Spawner&) = delete;
 
   // Where a process goes: born in the cgroup (-1: the agent's own), or, as CgroupTree::enter may say, moved there.
+  // `entrances`: of v1 groups that it enters besides, their cgroup.procs.
   struct Cgroup {
     int fd = -1;
     bool joins_after_birth = false;
+    std::vector<int> entrances = {};
   };
   // `journal_fd` and `spawn_line`: see RunJournal.
   // The process is a child of the caller, leads a session, and must be reaped by the caller; after a

@@ -142,9 +142,9 @@ TEST_CASE("processes that survive SIGKILL do not hold up the end, and forbid the
   story.wait(seconds(5));
   CHECK(story.service.phase() == Phase::stop_watchdog);
   Lines rest = story.wait(seconds(10));
-  CHECK(rest == Lines{"kill KILL main=10 group awaits-empty", "kill TERM main=10 group awaits-empty",
-                      "kill KILL main=10 group awaits-empty", "clean-up",
-                      "record ended latch=failed/watchdog"});
+  CHECK(rest == Lines{"kill KILL main=10 group awaits-empty", "find-survivors",
+                      "kill TERM main=10 group awaits-empty", "kill KILL main=10 group awaits-empty",
+                      "find-survivors", "clean-up", "record ended latch=failed/watchdog"});
 }
 
 TEST_CASE("an Emptied that comes before the exit of the main process waits for it") {

@@ -238,6 +238,14 @@ void Lifecycle::on(const ProcessExited& event, LifecycleContext& context) {
   if (event.was_oom_killed) bystander_was_oom_killed(context);
 }
 
+void Lifecycle::on(const OomKilled&, LifecycleContext& context) { bystander_was_oom_killed(context); }
+
+void Lifecycle::on(const SurvivorsFound& event, LifecycleContext&) {
+  bool is_of_now = is_down() || is_stopping();
+  if (is_of_now && !event.processes.empty())
+    status_text_ = shortened("its processes survived SIGKILL: " + event.processes);
+}
+
 void Lifecycle::on(const Emptied&, LifecycleContext& context) {
   switch (phase_) {
     case Phase::dead:

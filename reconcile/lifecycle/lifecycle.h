@@ -113,6 +113,8 @@ class Lifecycle {
   void on(const Spawned& event, LifecycleContext& context);
   void on(const SpawnFailed& event, LifecycleContext& context);
   void on(const ProcessExited& event, LifecycleContext& context);
+  void on(const OomKilled& event, LifecycleContext& context);
+  void on(const SurvivorsFound& event, LifecycleContext& context);
   void on(const Emptied& event, LifecycleContext& context);
   void on(const MainPidFound& event, LifecycleContext& context);
   void on(const Notified& event, LifecycleContext& context);

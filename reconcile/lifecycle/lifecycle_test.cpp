@@ -693,4 +693,34 @@ TEST_CASE("a unit that is replaced applies from then on, to the running process 
   CHECK(story.emptied() == Lines{"spawn stop-post#0 result=success (killed by SIGINT)"});
 }
 
+TEST_CASE("OOMPolicy= says what the loss of a process to the OOM killer does to the others") {
+  auto lost_one = [](OomPolicy policy) {
+    Unit unit = plain_unit();
+    unit.resources.edit().oom_policy = policy;
+    Story story(std::move(unit));
+    story.start();
+    story.spawned(10);
+    Lines lines = story.tell(OomKilled{Story::id});
+    lines.push_back(story.outcome());
+    return lines;
+  };
+  CHECK(lost_one(OomPolicy::stop) == Lines{"kill TERM main=10 group awaits-empty", "stop-sigterm/oom-kill"});
+  CHECK(lost_one(OomPolicy::kill) == Lines{"kill KILL main=10 group awaits-empty", "stop-sigkill/oom-kill"});
+  CHECK(lost_one(OomPolicy::carry_on) == Lines{"running/success"});
+}
+
+TEST_CASE("what survives SIGKILL is named, and not waited for") {
+  Story story(plain_unit());
+  story.start();
+  story.spawned(10);
+  story.stop();
+  CHECK(story.wait(seconds(90)) == Lines{"kill KILL main=10 group awaits-empty"});
+  CHECK(story.wait(seconds(90)).front() == "find-survivors");
+  story.tell(SurvivorsFound{Story::id, "PID 10 (dd, in uninterruptible sleep)"});
+  story.wait(seconds(180));
+  CHECK(story.outcome() == "failed/timeout");
+  CHECK(story.service.status_text() ==
+        "its processes survived SIGKILL: PID 10 (dd, in uninterruptible sleep)");
+}
+
 TEST_CASE("an idle service is small") { CHECK(sizeof(Lifecycle) <= 250); }

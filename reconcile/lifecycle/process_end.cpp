@@ -115,11 +115,18 @@ void Lifecycle::control_ended(const ExitStatus& status, bool was_oom_killed, Lif
   __builtin_unreachable();
 }
 
-// The kernel took another process of the service than those we started: OOMPolicy=stop.
+// The kernel took a process of the service, and it is not known to be the main one: OOMPolicy=.
 void Lifecycle::bystander_was_oom_killed(LifecycleContext& context) {
-  if (is_down() || phase_ == Phase::conditions) return;
+  OomPolicy policy = unit_ ? unit_->resources->oom_policy : OomPolicy::carry_on;
+  if (policy == OomPolicy::carry_on || is_down() || phase_ == Phase::conditions) return;
   note(ServiceResult::oom_kill, "a process was killed for lack of memory");
-  if (phase_ == Phase::running || phase_ == Phase::exited) return enter_stop(context);
+  bool is_up = phase_ == Phase::running || phase_ == Phase::exited;
+  if (policy == OomPolicy::kill) {
+    if (is_up || is_starting() || phase_ == Phase::reload || phase_ == Phase::stop)
+      enter_kill(Phase::stop_sigkill, KillReason::kill, context);
+    return;
+  }
+  if (is_up) return enter_stop(context);
   if (is_starting() || phase_ == Phase::reload || phase_ == Phase::stop) {
     enter_kill(Phase::stop_sigterm, KillReason::terminate, context);
   }

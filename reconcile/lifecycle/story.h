@@ -72,6 +72,7 @@ struct CommandLine {
     return clean_up.will_restart ? "clean-up will-restart" : "clean-up";
   }
   std::string operator()(const AwaitMainPid&) const { return "await-main-pid"; }
+  std::string operator()(const FindSurvivors&) const { return "find-survivors"; }
   std::string operator()(const CheckConditions&) const { return "check-conditions"; }
   std::string operator()(const StartProbe&) const { return "start-probe"; }
   std::string operator()(const CancelProbe&) const { return "cancel-probe"; }

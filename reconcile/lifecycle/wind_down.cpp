@@ -125,6 +125,7 @@ void Lifecycle::phase_expired(LifecycleContext& context) {
       return enter_commands(Phase::stop_post, context);
     case Phase::stop_sigkill:
       note(ServiceResult::timeout, "its processes survived SIGKILL");
+      context.commands.push_back(FindSurvivors{id_, unit_});
       return enter_commands(Phase::stop_post, context);
     case Phase::stop_post:
       note(ServiceResult::timeout, "ExecStopPost= took too long");
@@ -143,6 +144,7 @@ void Lifecycle::phase_expired(LifecycleContext& context) {
       return finish(false, context);
     case Phase::final_sigkill:
       note(ServiceResult::timeout, "its processes survived SIGKILL");
+      context.commands.push_back(FindSurvivors{id_, unit_});
       return finish(true, context);
   }
   __builtin_unreachable();

@@ -258,6 +258,20 @@ void World::carry_out(const CheckConditions& command) {
                                              .unmet = is_met ? "" : "ConditionPathExists=/x"});
 }
 
+void World::carry_out(const AdjustLimits& command) {
+  agent_->names[command.service] = command.unit->name;
+  machine_.set_limits(command.unit->name, *command.unit->resources);
+}
+
+void World::carry_out(const FindSurvivors& command) {
+  agent_->names[command.service] = command.unit->name;
+  std::string processes;
+  for (const Process& process : machine_.processes()) {
+    if (process.service == command.unit->name) processes = "PID " + std::to_string(process.pid);
+  }
+  tell(SurvivorsFound{command.service, processes});
+}
+
 void World::carry_out(const Preflight& command) {
   bool fails = faults_.failing_preflights && chance_.one_in(4);
   agent_->names[command.service] = command.unit->name;

@@ -107,7 +107,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
         service.unit->type != ServiceType::forking) {
       service.is_ready = true;
     }
-  } else if (std::get_if<SpawnFailed>(&event) != nullptr) {
+  } else if (std::get_if<SpawnFailed>(&event) != nullptr || std::get_if<OomKilled>(&event) != nullptr) {
     touch(name, now);
   } else if (const auto* exited = std::get_if<ProcessExited>(&event)) {
     Facts& service = facts(name);

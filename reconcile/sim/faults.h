@@ -24,16 +24,19 @@ struct Faults {
   bool failing_preflights = false;
   bool unreadable_commits = false;
   bool failing_exports = false;
-  bool unseen_exits = false;  // of adopted processes nobody can tell how they ended
+  bool oom_kills = false;        // of processes of a service
+  bool drifting_limits = false;  // somebody else writes to cgroups
+  bool unseen_exits = false;     // of adopted processes nobody can tell how they ended
 
   static Faults drawn(Chance& chance) {
     Faults faults;
-    for (bool* fault : {&faults.agent_crashes, &faults.late_events, &faults.stale_events,
-                        &faults.slow_commands, &faults.short_turns, &faults.lagging_store,
-                        &faults.exec_failures, &faults.crashing_services, &faults.stubborn_services,
-                        &faults.lingering_children, &faults.late_readiness, &faults.failing_commands,
-                        &faults.failing_probes, &faults.unmet_conditions, &faults.failing_preflights,
-                        &faults.unreadable_commits, &faults.failing_exports, &faults.unseen_exits}) {
+    for (bool* fault : {&faults.agent_crashes,      &faults.late_events,       &faults.stale_events,
+                        &faults.slow_commands,      &faults.short_turns,       &faults.lagging_store,
+                        &faults.exec_failures,      &faults.crashing_services, &faults.stubborn_services,
+                        &faults.lingering_children, &faults.late_readiness,    &faults.failing_commands,
+                        &faults.failing_probes,     &faults.unmet_conditions,  &faults.failing_preflights,
+                        &faults.unreadable_commits, &faults.failing_exports,   &faults.unseen_exits,
+                        &faults.oom_kills,          &faults.drifting_limits}) {
       *fault = chance.percent(40);
     }
     faults.power_losses = chance.percent(15);

@@ -16,6 +16,7 @@ constexpr int exec_exit_code = 203;
 
 std::variant<Pid, SpawnFailed> Machine::spawn(const Spawn& spawn, Instant now) {
   bool is_start = spawn.phase == ExecPhase::start;
+  limits_[spawn.unit->name] = *spawn.unit->resources;
   if (faults_.exec_failures && chance_.one_in(10)) {
     // A child that failed before execve has written its line; where there was not even a child, there is none.
     int exit_code = chance_.one_in(3) ? 0 : exec_exit_code;
@@ -111,6 +112,16 @@ void Machine::signal(const Kill& kill, Instant now) {
     bool is_meant = process.service == name && (is_named || kill.whole_group);
     if (is_meant) signal_process(process, kill.signal, now);
   }
+}
+
+void Machine::kill_for_memory(Pid pid, Instant now) {
+  auto found = std::ranges::find(processes_, pid, &Process::pid);
+  if (found != processes_.end()) signal_process(*found, sigkill, now);
+}
+
+ResourceControl Machine::limits(const std::string& service) const {
+  auto found = limits_.find(service);
+  return found == limits_.end() ? ResourceControl{} : found->second;
 }
 
 void Machine::signal_process(Process& process, int signal, Instant now) {

@@ -2,6 +2,7 @@
 // of agents; what it does outlives them.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -56,11 +57,16 @@ class Machine {
 
   std::variant<Pid, SpawnFailed> spawn(const Spawn& spawn, Instant now);
   void signal(const Kill& kill, Instant now);
+  void kill_for_memory(Pid pid, Instant now);
 
   // When something happens next by itself.
   Instant next() const;
   // What has happened until `now`, in order.
   std::vector<Incident> pass(Instant now);
+
+  // What the groups of services are limited to, as far as anybody has written to them.
+  ResourceControl limits(const std::string& service) const;
+  void set_limits(const std::string& service, const ResourceControl& limits) { limits_[service] = limits; }
 
   bool is_alive(Pid pid) const { return find(pid) != nullptr; }
   const Process* find(Pid pid) const;
@@ -71,7 +77,10 @@ class Machine {
 
   // From now on everybody behaves; what hangs comes to its end.
   void calm_down(Instant now);
-  void lose_power() { processes_.clear(); }
+  void lose_power() {
+    processes_.clear();
+    limits_.clear();
+  }
 
  private:
   Process& add(const Spawn& spawn, Role role);
@@ -82,6 +91,7 @@ class Machine {
   const Faults& faults_;
   Journal& journal_;
   std::vector<Process> processes_;  // alive
+  std::map<std::string, ResourceControl> limits_;
   Pid last_pid_ = 100;
 };
 

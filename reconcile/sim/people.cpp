@@ -21,6 +21,31 @@ void World::act_as_author() {
   if (agent_ && branch == followed_branch()) tell_tip();
 }
 
+void World::act_as_meddler() {
+  meddler_acts_at_ = now_.instant + chance_.span(seconds(7), seconds(40));
+  if (machine_.processes().empty()) return;
+  const Process process = chance_.pick(machine_.processes());
+  std::optional<ServiceId> id;
+  if (agent_) {
+    for (const auto& [service, name] : agent_->names) {
+      if (name == process.service) id = service;
+    }
+  }
+  bool is_oom = faults_.oom_kills && (!faults_.drifting_limits || chance_.one_in(2));
+  if (is_oom) {
+    trace_.say(now_.instant, "++ no memory for " + std::to_string(process.pid) + " of " + process.service);
+    machine_.kill_for_memory(process.pid, now_.instant);
+    if (id) tell_late(OomKilled{*id});
+    return;
+  }
+  ResourceControl limits = machine_.limits(process.service);
+  if (!limits.memory_max) return;  // nothing of the agent's
+  trace_.say(now_.instant, "++ somebody changes the limits of " + process.service);
+  limits.memory_max = {ResourceAmount::Kind::absolute, 1};
+  machine_.set_limits(process.service, limits);
+  if (id) tell_late(LimitsDrifted{*id, "memory.max", "many", "1"});
+}
+
 void World::ask(Event request, RequestId id) {
   checks_.asked(id, describe(request));
   tell(std::move(request));

@@ -77,7 +77,17 @@ UnitPtr Repository::new_unit(const std::string& name) {
   unit.start = {command("/bin/" + name)};
   draw_behaviour(unit);
   draw_relations(unit);
+  if (chance_.one_in(3)) draw_limits(unit);
   return sealed(std::move(unit));
+}
+
+void Repository::draw_limits(Unit& unit) {
+  static const std::vector<OomPolicy> policies = {OomPolicy::stop, OomPolicy::kill, OomPolicy::carry_on};
+  ResourceControl& limits = unit.resources.edit();
+  limits = {};
+  if (chance_.one_in(5)) return;  // taken back
+  limits.memory_max = {ResourceAmount::Kind::absolute, (1 + chance_.below(1000)) << 20};
+  limits.oom_policy = chance_.pick(policies);
 }
 
 void Repository::draw_behaviour(Unit& unit) {
@@ -174,7 +184,7 @@ UnitPtr Repository::changed(const Unit& before) {
     case 2: unit.start.front().arguments.push_back(version); break;
     case 3: unit.description = version; break;
     case 4: unit.restart.edit().mode = RestartMode::on_failure; break;
-    case 5: unit.resources.edit().settings = {{"MemoryMax", std::to_string(versions_ << 20)}}; break;
+    case 5: draw_limits(unit); break;
     case 6:
     case 7: draw_relations(unit); break;
     case 8: {

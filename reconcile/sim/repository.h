@@ -37,6 +37,7 @@ class Repository {
   UnitPtr new_unit(const std::string& name);
   UnitPtr changed(const Unit& unit);
   void draw_relations(Unit& unit);
+  void draw_limits(Unit& unit);
   void draw_behaviour(Unit& unit);
   UnitPtr sealed(Unit unit);
   static void drop_dangling(UnitMap& units);

@@ -104,6 +104,9 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
       fail(name + " runs another unit than the applied commit's");
     }
     if (!runs) continue;
+    bool is_own = record && record->fingerprint == unit->fingerprint;
+    if (is_own && machine_.service_process(name) && machine_.limits(name) != *unit->resources)
+      fail(name + " runs with other limits than the applied commit's");
     // A relation that came while it ran stops nobody, as with systemd.
     const Facts* service = find(name);
     bool was_so =

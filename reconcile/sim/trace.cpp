@@ -40,6 +40,13 @@ struct EventWords {
     return "exited " + id_text(event.service) + " pid " + std::to_string(event.pid) + " " +
            to_string(event.status);
   }
+  std::string operator()(const OomKilled& event) const { return "oom kill in " + id_text(event.service); }
+  std::string operator()(const LimitsDrifted& event) const {
+    return "drift of " + event.what + " in " + id_text(event.service);
+  }
+  std::string operator()(const SurvivorsFound& event) const {
+    return "survivors of " + id_text(event.service) + " " + event.processes;
+  }
   std::string operator()(const Emptied& event) const { return "emptied " + id_text(event.service); }
   std::string operator()(const MainPidFound& event) const {
     return "main pid of " + id_text(event.service) + " is " + std::to_string(event.pid) +
@@ -102,6 +109,12 @@ struct CommandWords {
   }
   std::string operator()(const CleanUp& command) const {
     return "clean up " + command.unit->name + (command.is_removed ? " removed" : "");
+  }
+  std::string operator()(const AdjustLimits& command) const {
+    return "adjust limits of " + command.unit->name;
+  }
+  std::string operator()(const FindSurvivors& command) const {
+    return "find survivors of " + command.unit->name;
   }
   std::string operator()(const CheckConditions& command) const {
     return "check conditions of " + command.unit->name;

@@ -28,6 +28,8 @@ std::string World::run() {
   agent_starts_at_ = now_.instant;
   author_acts_at_ = now_.instant + chance_.span(seconds(1), seconds(30));
   operator_acts_at_ = chance_.one_in(4) ? never : now_.instant + chance_.span(seconds(1), seconds(20));
+  if (faults_.oom_kills || faults_.drifting_limits)
+    meddler_acts_at_ = now_.instant + chance_.span(seconds(1), seconds(20));
   if (faults_.agent_crashes) crash_at_ = now_.instant + chance_.span(milliseconds(1), seconds(60));
   if (faults_.power_losses) power_loss_at_ = now_.instant + chance_.span(seconds(5), minutes(3));
   run_until(now_.instant + chance_.span(seconds(20), minutes(4)));
@@ -56,7 +58,7 @@ std::string World::run() {
 void World::end_faults() {
   trace_.say(now_.instant, "--- no more faults ---");
   faults_ = Faults{};
-  author_acts_at_ = operator_acts_at_ = crash_at_ = power_loss_at_ = never;
+  author_acts_at_ = operator_acts_at_ = meddler_acts_at_ = crash_at_ = power_loss_at_ = never;
   machine_.calm_down(now_.instant);
 }
 
@@ -84,6 +86,7 @@ void World::run_until(Instant end) {
     }
     if (author_acts_at_ <= now_.instant) act_as_author();
     if (operator_acts_at_ <= now_.instant) act_as_operator();
+    if (meddler_acts_at_ <= now_.instant) act_as_meddler();
     if (!agent_ && agent_starts_at_ <= now_.instant) start_agent();
     if (!agent_) continue;
     finish_writes();
@@ -94,7 +97,8 @@ void World::run_until(Instant end) {
 }
 
 Instant World::next() const {
-  Instant next = std::min({machine_.next(), author_acts_at_, operator_acts_at_, crash_at_, power_loss_at_});
+  Instant next = std::min(
+      {machine_.next(), author_acts_at_, operator_acts_at_, meddler_acts_at_, crash_at_, power_loss_at_});
   if (!agent_) return std::min(next, agent_starts_at_);
   if (is_agent_busy()) return now_.instant;
   if (!in_flight_.empty()) next = std::min(next, in_flight_.begin()->first.first);

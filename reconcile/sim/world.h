@@ -107,6 +107,8 @@ class World {
   void carry_out(const Kill& command);
   void carry_out(const AwaitMainPid& command);
   void carry_out(const CleanUp& command);
+  void carry_out(const AdjustLimits& command);
+  void carry_out(const FindSurvivors& command);
   void carry_out(const CheckConditions& command);
   void carry_out(const Preflight& command);
   void carry_out(const StartProbe& command);
@@ -125,6 +127,7 @@ class World {
   void track(ServiceId service, Pid pid);
 
   // --- people (people.cpp) ---
+  void act_as_meddler();
   void act_as_operator();
   void act_as_author();
   void ask(Event request, RequestId id);
@@ -154,7 +157,8 @@ class World {
   Instant agent_starts_at_ = never;
   Instant operator_acts_at_ = never;
   Instant author_acts_at_ = never;
-  Instant crash_at_ = never;  // of the agent, while it waits
+  Instant meddler_acts_at_ = never;  // who writes to cgroups, and the kernel that runs out of memory
+  Instant crash_at_ = never;         // of the agent, while it waits
   Instant power_loss_at_ = never;
   bool is_over_ = false;  // an agent that ends is not started again
 };

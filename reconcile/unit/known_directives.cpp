@@ -41,7 +41,7 @@ constexpr std::string_view service_no_effect =
 constexpr std::string_view service_not_acted_on =
     "ExitType FileDescriptorStoreMax FileDescriptorStorePreserve Sockets USBFunctionDescriptors "
     "USBFunctionStrings "
-    "RootDirectoryStartOnly NonBlocking OOMPolicy OpenFile ReloadSignal RestartSteps RestartMaxDelaySec "
+    "RootDirectoryStartOnly NonBlocking OpenFile ReloadSignal RestartSteps RestartMaxDelaySec "
     "RestartMode "
     "RebootArgument StartLimitAction FailureAction BusPolicy TimeoutCleanSec "
     // systemd.exec(5)
@@ -68,10 +68,10 @@ constexpr std::string_view service_not_acted_on =
     "SetCredential "
     "SetCredentialEncrypted MemoryKSM MemoryTHP "
     // systemd.resource-control(5)
-    "Slice Delegate DelegateSubgroup DisableControllers StartupCPUWeight CPUQuotaPeriodSec CPUShares "
+    "Slice DelegateSubgroup DisableControllers StartupCPUWeight CPUShares "
     "StartupCPUShares StartupAllowedCPUs StartupAllowedMemoryNodes DefaultMemoryMin DefaultMemoryLow "
     "StartupMemoryLow StartupMemoryHigh StartupMemoryMax StartupMemorySwapMax MemoryZSwapMax MemoryLimit "
-    "StartupIOWeight IODeviceWeight IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax "
+    "StartupIOWeight "
     "IODeviceLatencyTargetSec BlockIOWeight StartupBlockIOWeight BlockIODeviceWeight BlockIOReadBandwidth "
     "BlockIOWriteBandwidth DeviceAllow DevicePolicy IPAddressAllow IPAddressDeny IPIngressFilterPath "
     "IPEgressFilterPath BPFProgram SocketBindAllow SocketBindDeny RestrictNetworkInterfaces NetClass "

@@ -128,7 +128,6 @@ TEST_CASE("every mistake of a file is told in one pass, in order") {
       "8:10: error: KillMode=: 'bogus' is none of control-group, mixed, process, none\n"
       "9:1: warning: unknown directive ExecStrat= in [Service] (did you mean 'ExecStart'?)\n"
       "10:1: warning: ProtectSystem= has no effect: GitProc does not act on it\n"
-      "12:1: warning: MemoryMax= is checked but not enforced\n"
       "13:1: warning: unknown section [Servce] (did you mean 'Service'?)\n"
       "18:1: warning: unknown directive HealthCheckUrl= in [X-GitProc] (did you mean 'HealthCheckURL'?)\n"
       "20:17: error: Environment=: '2=3' does not begin with the name of a variable\n");

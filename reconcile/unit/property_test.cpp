@@ -83,6 +83,10 @@ constexpr const char* values[] = {"",
                                   "%Z",
                                   "\u00e9\u00e9",
                                   "x \\\n y",
+                                  "kill",
+                                  "memory cpu",
+                                  "/dev/sda 500",
+                                  "\"/a %% b\" 5M",
                                   "99999999999999999999",
                                   "-1"};
 

@@ -225,10 +225,62 @@ struct ExecContext {
   bool operator==(const ExecContext&) const = default;
 };
 
+// An amount of memory or tasks as it is written: absolute, a share of what the machine has (in hundredths of a
+// percent), or without limit.
+struct ResourceAmount {
+  enum class Kind { absolute, share, unlimited };
+  Kind kind = Kind::unlimited;
+  std::uint64_t value = 0;
+
+  bool operator==(const ResourceAmount&) const = default;
+};
+
+// IOReadBandwidthMax= and its like, for the device behind `path`.
+enum class IoLimitKind { read_bytes, write_bytes, read_operations, write_operations };
+struct IoLimit {
+  IoLimitKind kind = IoLimitKind::read_bytes;
+  std::string path;              // a device node, or a file whose device is meant
+  std::uint64_t per_second = 0;  // infinite_limit: none
+
+  bool operator==(const IoLimit&) const = default;
+};
+
+struct IoDeviceWeight {
+  std::string path;
+  unsigned weight = 100;
+
+  bool operator==(const IoDeviceWeight&) const = default;
+};
+
+// Delegate=: the service makes groups of its own, with these controllers.
+struct Delegation {
+  bool is_on = false;
+  bool has_all = false;                  // Delegate=yes
+  std::vector<std::string> controllers;  // sorted
+
+  bool operator==(const Delegation&) const = default;
+};
+
+// What the kernel's OOM killer taking a process of the service does to the others (systemd.service(5)).
+enum class OomPolicy { stop, carry_on, kill };
+
+inline constexpr unsigned idle_cpu_weight = 0;
+
 // Resource control: written to cgroup files; a change is adjusted live. Values as systemd.resource-control(5).
 struct ResourceControl {
-  std::vector<std::pair<std::string, std::string>>
-      settings;  // directive -> normalised value, sorted by directive
+  using IndexRanges = std::vector<std::pair<unsigned, unsigned>>;
+
+  std::optional<unsigned> cpu_weight;       // 1..10000, or idle_cpu_weight
+  std::optional<std::uint64_t> cpu_quota;   // hundredths of a percent of one CPU
+  std::optional<Duration> cpu_period;       // CPUQuotaPeriodSec=
+  IndexRanges allowed_cpus, allowed_nodes;  // inclusive; empty: all
+  std::optional<ResourceAmount> memory_min, memory_low, memory_high, memory_max, memory_swap_max;
+  std::optional<ResourceAmount> tasks_max;
+  std::optional<unsigned> io_weight;
+  std::vector<IoDeviceWeight> io_device_weights;
+  std::vector<IoLimit> io_limits;
+  Delegation delegate;
+  OomPolicy oom_policy = OomPolicy::stop;
 
   bool operator==(const ResourceControl&) const = default;
 };

@@ -299,56 +299,64 @@ std::string print_index_list(const std::vector<std::pair<unsigned, unsigned>>& r
   return text;
 }
 
-Result<std::string> normalise_memory(std::string_view text, bool allows_zero) {
-  if (text == "infinity") return std::string(text);
+Result<ResourceAmount> parse_memory_amount(std::string_view text, bool allows_zero) {
+  using Kind = ResourceAmount::Kind;
+  if (text == "infinity") return ResourceAmount{};
   if (text.ends_with('%')) {
     auto percentage = parse_percentage(text);
     if (!percentage) return std::unexpected(percentage.error());
     if (*percentage > 10'000 || (*percentage == 0 && !allows_zero))
       return refuse("is not between 0% and 100%");
-    return print_percentage(*percentage);
+    return ResourceAmount{Kind::share, *percentage};
   }
   auto size = parse_size(text);
   if (!size) return std::unexpected(size.error());
   if (*size == 0 && !allows_zero) return refuse("would leave no memory at all");
-  return std::to_string(*size);
+  return ResourceAmount{Kind::absolute, *size};
 }
 
-Result<std::string> normalise_cpu_quota(std::string_view text) {
-  auto percentage = parse_percentage(text);
-  if (!percentage) return std::unexpected(percentage.error());
-  if (*percentage == 0) return refuse("would leave no CPU time at all");
-  return print_percentage(*percentage);
-}
-
-Result<std::string> normalise_weight(std::string_view text) {
-  auto weight = parse_integer(text, 1, 10'000);
-  if (!weight) return std::unexpected(weight.error());
-  return std::to_string(*weight);
-}
-
-Result<std::string> normalise_cpu_weight(std::string_view text) {
-  if (text == "idle") return std::string(text);
-  return normalise_weight(text);
-}
-
-Result<std::string> normalise_tasks(std::string_view text) {
-  if (text == "infinity") return std::string(text);
+Result<ResourceAmount> parse_task_amount(std::string_view text) {
+  using Kind = ResourceAmount::Kind;
+  if (text == "infinity") return ResourceAmount{};
   if (text.ends_with('%')) {
     auto percentage = parse_percentage(text);
     if (!percentage) return std::unexpected(percentage.error());
     if (*percentage == 0 || *percentage > 10'000) return refuse("is not between 0% and 100%");
-    return print_percentage(*percentage);
+    return ResourceAmount{Kind::share, *percentage};
   }
   auto count = parse_integer(text, 1, std::numeric_limits<std::int64_t>::max() - 1);
   if (!count) return refuse("is not a number of tasks of at least 1, a percentage or infinity");
-  return std::to_string(*count);
+  return ResourceAmount{Kind::absolute, static_cast<std::uint64_t>(*count)};
 }
 
-Result<std::string> normalise_index_list(std::string_view text) {
-  auto ranges = parse_index_list(text);
-  if (!ranges) return std::unexpected(ranges.error());
-  return print_index_list(*ranges);
+std::string print_amount(const ResourceAmount& amount) {
+  switch (amount.kind) {
+    case ResourceAmount::Kind::absolute: return std::to_string(amount.value);
+    case ResourceAmount::Kind::share: return print_percentage(amount.value);
+    case ResourceAmount::Kind::unlimited: return "infinity";
+  }
+  __builtin_unreachable();
+}
+
+Result<std::uint64_t> parse_cpu_quota(std::string_view text) {
+  auto percentage = parse_percentage(text);
+  if (percentage && *percentage == 0) return refuse("would leave no CPU time at all");
+  return percentage;
+}
+
+Result<unsigned> parse_weight(std::string_view text) {
+  auto weight = parse_integer(text, 1, 10'000);
+  if (!weight) return std::unexpected(weight.error());
+  return static_cast<unsigned>(*weight);
+}
+
+Result<unsigned> parse_cpu_weight(std::string_view text) {
+  if (text == "idle") return idle_cpu_weight;
+  return parse_weight(text);
+}
+
+std::string print_cpu_weight(unsigned weight) {
+  return weight == idle_cpu_weight ? "idle" : std::to_string(weight);
 }
 
 Result<void> check_account_name(std::string_view name) {

@@ -56,13 +56,19 @@ std::string print_exit_statuses(const ExitStatusSet& set);
 Result<ResourceLimit> parse_limit(ResourceKind kind, std::string_view text);
 std::string print_limit(const ResourceLimit& limit);
 
-// Resource control: the value in its normal form.
-Result<std::string> normalise_memory(std::string_view text, bool allows_zero);
-Result<std::string> normalise_cpu_quota(std::string_view text);
-Result<std::string> normalise_weight(std::string_view text);
-Result<std::string> normalise_cpu_weight(std::string_view text);  // also "idle"
-Result<std::string> normalise_tasks(std::string_view text);
-Result<std::string> normalise_index_list(std::string_view text);
+// MemoryMax= and its like: a size, a percentage up to 100%, or infinity.
+Result<ResourceAmount> parse_memory_amount(std::string_view text, bool allows_zero);
+// TasksMax=: a number from 1, a percentage or infinity.
+Result<ResourceAmount> parse_task_amount(std::string_view text);
+std::string print_amount(const ResourceAmount& amount);
+
+// More than 0%; beyond 100% means several CPUs.
+Result<std::uint64_t> parse_cpu_quota(std::string_view text);
+
+// 1..10000; for CPUWeight= also "idle".
+Result<unsigned> parse_weight(std::string_view text);
+Result<unsigned> parse_cpu_weight(std::string_view text);
+std::string print_cpu_weight(unsigned weight);
 
 // A name or number for User= and Group=, as laxly as systemd.
 Result<void> check_account_name(std::string_view name);

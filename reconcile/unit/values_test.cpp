@@ -140,6 +140,41 @@ TEST_CASE("resource control keeps its values in one form") {
       {"AllowedCPUs=3,0-1 2,7", "AllowedCPUs=0-3,7"},
       {"AllowedCPUs=3-1", "refused"},
       {"AllowedMemoryNodes=0", "AllowedMemoryNodes=0"},
+      {"CPUQuotaPeriodSec=10ms", "CPUQuotaPeriodSec=10ms"},
+      {"OOMPolicy=kill", "OOMPolicy=kill"},
+      {"OOMPolicy=stop", ""},
+      {"OOMPolicy=die", "refused"},
+  });
+}
+
+TEST_CASE("limits of devices name a path and a rate, the later one of a path counts") {
+  check({
+      {"IOReadBandwidthMax=/dev/sda 5M", "IOReadBandwidthMax=/dev/sda 5000000"},
+      {"IOWriteIOPSMax=/var/lib//x/ 1K", "IOWriteIOPSMax=/var/lib/x 1000"},
+      {"IOWriteBandwidthMax=\"/a b\" infinity", "IOWriteBandwidthMax=\"/a b\" infinity"},
+      {"IOReadIOPSMax=/a 1\nIOReadIOPSMax=/b 2\nIOReadIOPSMax=/a 3",
+       "IOReadIOPSMax=/a 3; IOReadIOPSMax=/b 2"},
+      {"IOReadIOPSMax=/a 1\nIOReadBandwidthMax=/a 2\nIOReadIOPSMax=", "IOReadBandwidthMax=/a 2"},
+      {"IOReadBandwidthMax=/dev/sda", "refused"},
+      {"IOReadBandwidthMax=sda 5M", "refused"},
+      {"IOReadBandwidthMax=/dev/sda 5k", "refused"},
+      {"IOReadBandwidthMax=/dev/sda 0", "refused"},
+      {"IOReadBandwidthMax=/dev/sda 20000000E", "refused"},
+      {"IODeviceWeight=/dev/sda 200", "IODeviceWeight=/dev/sda 200"},
+      {"IODeviceWeight=/dev/sda 0", "refused"},
+  });
+}
+
+TEST_CASE("a group is delegated with all controllers, some or none") {
+  check({
+      {"Delegate=yes", "Delegate=yes"},
+      {"Delegate=no", ""},
+      {"Delegate=", "Delegate="},
+      {"Delegate=memory cpu blkio devices", "Delegate=cpu io memory"},
+      {"Delegate=cpu\nDelegate=memory", "Delegate=cpu memory"},
+      {"Delegate=yes\nDelegate=memory", "Delegate=yes"},
+      {"Delegate=yes\nDelegate=off", ""},
+      {"Delegate=gpu", "refused"},
   });
 }
 

@@ -1,0 +1,154 @@
+// The part of the driver that is about limits: written before a process is born, kept while it lives, and what is told
+// when the kernel enforces them.
+#include <signal.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "drivers/base/clock.h"
+#include "drivers/base/system_call.h"
+#include "drivers/process/linux_process_driver.h"
+#include "drivers/process/proc_files.h"
+#include "reconcile/base/strings.h"
+
+namespace gitproc {
+namespace {
+
+constexpr int cgroup_exit_code = 219;
+constexpr std::size_t max_told_unavailable = 256;
+constexpr std::size_t named_survivors = 5;
+constexpr std::size_t max_comm_bytes = 64;
+// The group's news of an OOM kill may come before the end of the process that it is about.
+constexpr Duration oom_echo = std::chrono::seconds(2);
+
+std::string_view words_for(char process_state) {
+  switch (process_state) {
+    case 'D': return "in uninterruptible sleep";
+    case 'T':
+    case 't': return "stopped";
+    default: return "running";
+  }
+}
+
+}  // namespace
+
+std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_place(
+    const Spawn& command, const std::optional<Account>& account) {
+  const Unit& unit = *command.unit;
+  Place place;
+  if (!cgroups_) {
+    static const ResourceControl none;
+    bool is_lacking = refuses_unenforceable_ && *unit.resources != none;
+    if (is_lacking)
+      return std::unexpected(SpawnFault{cgroup_exit_code, "its limits cannot be had without cgroups"});
+    return place;
+  }
+  Result<CgroupTree::Entrance> entered = cgroups_->enter(unit.name);
+  if (!entered) return std::unexpected(SpawnFault{cgroup_exit_code, entered.error().message});
+  place.group = std::move(*entered);
+  if (place.group.is_new) find(command.service)->oom_kills = 0;
+  if (limits_->is_idle(unit)) return place;
+
+  LimitKeeper::Owner owner{::geteuid(), ::getegid()};
+  if (account) owner = {account->uid, account->gid};
+  place.entrances = limits_->prepare(unit, place.group.is_new, owner);
+  for (const std::string& lack : limits_->lacks())
+    tell_unavailable(lack);
+  if (refuses_unenforceable_ && !limits_->lacks().empty())
+    return std::unexpected(SpawnFault{cgroup_exit_code, limits_->lacks().front()});
+  if (limits_->has_written()) {
+    find(command.service)->oom_kills = count_oom_kills(unit.name);
+    watch_limits(command.service, unit.name);
+  }
+  return place;
+}
+
+void LinuxProcessDriver::adjust_limits(const AdjustLimits& command) {
+  const Unit& unit = *command.unit;
+  Service* state = find(command.service);
+  if (!limits_ || state == nullptr) return;
+  limits_->adjust(unit);
+  for (const std::string& lack : limits_->lacks())
+    tell_unavailable(lack);
+  if (!limits_->has_written()) return;
+  // An adopted service's kills of before are not news.
+  if (state->is_adopted && state->oom_kills == 0) state->oom_kills = count_oom_kills(unit.name);
+  watch_limits(command.service, unit.name);
+}
+
+void LinuxProcessDriver::tell_unavailable(const std::string& what) {
+  if (told_unavailable_.size() >= max_told_unavailable || !told_unavailable_.insert(what).second) return;
+  unavailable_.push_back(what);
+}
+
+// After the agent's own writes, which are not to be told. The kernel's own changes of a file (memory.events) are no
+// writes; a write of somebody else is told when the file is closed.
+void LinuxProcessDriver::watch_limits(ServiceId service, const std::string& name) {
+  limit_watches_.remove(service);
+  for (const std::string& directory : limits_->watched_directories(name))
+    limit_watches_.add(service, directory, IN_CLOSE_WRITE | IN_ONLYDIR);
+  std::string oom_events = limits_->oom_events_path(name);
+  if (!oom_events.empty()) limit_watches_.add(service, oom_events, IN_MODIFY);
+}
+
+void LinuxProcessDriver::look_at_limits(ServiceId service) {
+  Service* state = find(service);
+  if (state == nullptr) return;
+  std::uint64_t oom_kills = count_oom_kills(state->name);
+  if (oom_kills > state->oom_kills) {
+    state->oom_kills = oom_kills;
+    state->oom_told_at = read_clocks().instant;
+    post(OomKilled{.service = service});
+  }
+  if (std::optional<LimitKeeper::Drift> drift = limits_->find_drift(state->name)) {
+    post(LimitsDrifted{
+        .service = service, .what = drift->file, .wanted = drift->wanted, .found = drift->found});
+  }
+}
+
+std::uint64_t LinuxProcessDriver::count_oom_kills(const std::string& name) const {
+  if (std::optional<std::uint64_t> count = cgroups_->oom_kills(name)) return *count;
+  return limits_->v1_oom_kills(name).value_or(0);
+}
+
+bool LinuxProcessDriver::was_oom_killed(Service& state, const ExitStatus& status) {
+  bool is_clean = status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 0};
+  bool is_sigkill = status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL};
+  // Nothing tells of a kill in a v1 group but what is left of the service: a shell, whose child was killed, exits.
+  bool may_be = is_sigkill || (!is_clean && !limits_->v1_directory(state.name, "memory").empty());
+  if (!may_be) return false;
+  std::uint64_t oom_kills = count_oom_kills(state.name);
+  bool is_news = oom_kills > state.oom_kills;
+  state.oom_kills = oom_kills;
+  bool is_told = state.oom_told_at != Instant{} && read_clocks().instant - state.oom_told_at < oom_echo;
+  return is_news || (is_sigkill && is_told);
+}
+
+SurvivorsFound LinuxProcessDriver::find_survivors(const FindSurvivors& command) {
+  SurvivorsFound found{.service = command.service, .processes = ""};
+  std::size_t count = 0;
+  for (Pid pid : membership_.members(command.service)) {
+    std::optional<ProcStat> stat = read_proc_stat(pid);
+    if (!stat || stat->is_dead() || ++count > named_survivors) continue;
+    Result<std::string> name = read_file("/proc/" + std::to_string(pid) + "/comm", max_comm_bytes);
+    if (!found.processes.empty()) found.processes += ", ";
+    found.processes += "PID " + std::to_string(pid) + " (" + (name ? printable(trim(*name)) : "?") + ", " +
+                       std::string(words_for(stat->state)) + ")";
+  }
+  if (count > named_survivors) found.processes += " and " + std::to_string(count - named_survivors) + " more";
+  return found;
+}
+
+FigurePlaces LinuxProcessDriver::figure_places(ServiceId service) {
+  FigurePlaces places;
+  Service* state = find(service);
+  if (state == nullptr) return places;
+  if (!cgroups_) {
+    places.processes = membership_.members(service);
+    return places;
+  }
+  places.group = cgroups_->directory_of(state->name);
+  places.v1_memory = limits_->v1_directory(state->name, "memory");
+  return places;
+}
+
+}  // namespace gitproc

@@ -1,0 +1,27 @@
+// The stories of limits_test.cpp in a machine of pure cgroup v2, and in one of pure v1: a small virtual machine, where
+// the tool for it is beside the project.
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "e2e/harness.h"
+
+using namespace e2e;
+
+namespace {
+
+std::string vm_tool() { return std::string(GITPROC_SOURCE_DIR) + "/../shared/vm/run-in-vm"; }
+
+void run_limits_in(const std::string& kind) {
+  if (::access(vm_tool().c_str(), X_OK) != 0)
+    GITPROC_SKIP("no tool for virtual machines at ../shared/vm beside the project");
+  std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  Outcome outcome =
+      run({vm_tool(), "--cgroup", kind, "--mem", "2000", "--timeout", "500", "--", self, "[limits]"});
+  INFO(outcome.out << outcome.err);
+  CHECK(outcome.exit_code == 0);
+}
+
+}  // namespace
+
+TEST_CASE("limits hold on a machine of cgroup v2 alone", "[vm]") { run_limits_in("v2"); }
