@@ -116,6 +116,13 @@ Result<void> set_unenforceable(Configuration& configuration, const Json& value) 
   return found;
 }
 
+Result<void> set_pid_namespace(Configuration& configuration, const Json& value) {
+  Result<bool> flag = flag_of(value);
+  if (!flag) return std::unexpected(flag.error());
+  configuration.has_pid_namespaces = *flag;
+  return {};
+}
+
 Result<void> set_log_level(Configuration& configuration, const Json& value) {
   std::size_t index = 0;
   Result<void> found = set_word(value, {"error", "warning", "info", "debug"}, index);
@@ -171,6 +178,8 @@ constexpr Key keys[] = {
     {"rollout.deadline", false, set_span<&Configuration::rollout_deadline>,
      [](const Configuration& c) { return Json(c.rollout_deadline.count()); }},
     {"cgroup.parent", false, set_cgroup_parent, [](const Configuration& c) { return Json(c.cgroup_parent); }},
+    {"isolation.pid_namespace", false, set_pid_namespace,
+     [](const Configuration& c) { return c.has_pid_namespaces ? Json(*c.has_pid_namespaces) : Json(); }},
     {"isolation.unenforceable", false, set_unenforceable,
      [](const Configuration& c) { return Json(c.refuses_unenforceable); }},
 };
@@ -192,7 +201,6 @@ constexpr std::string_view keys_of_other_versions[] = {"prune_guard",
                                                        "verify.keyring",
                                                        "verify.since",
                                                        "rollout.auto_rollback",
-                                                       "isolation.pid_namespace",
                                                        "http.listen",
                                                        "http.tls_cert",
                                                        "http.tls_key",

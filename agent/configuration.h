@@ -37,7 +37,8 @@ struct Configuration {
   Duration min_healthy_time = std::chrono::seconds(10);
   Duration rollout_deadline = std::chrono::minutes(5);
   std::string cgroup_parent = "gitproc";
-  bool refuses_unenforceable = false;  // isolation.unenforceable: "refuse"
+  std::optional<bool> has_pid_namespaces;  // isolation.pid_namespace; nullopt: for root's agent
+  bool refuses_unenforceable = false;      // isolation.unenforceable: "refuse"
 
   bool operator==(const Configuration&) const = default;
 };
