@@ -134,7 +134,7 @@ TEST_CASE("notify messages from a PID namespace name the right main process", "[
 
 TEST_CASE("services in PID namespaces outlive the agent and are adopted", "[namespaces]") {
   Sandbox box;
-  box.write("web.service", counting_unit(box.path("starts")));
+  box.write("web.service", counting_unit(box.path("starts"), "1", "PrivatePIDs=yes\n"));
   box.commit();
   box.start_agent();
   box.expect_state("web", "running");
