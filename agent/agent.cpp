@@ -13,14 +13,21 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "agent/child_exits.h"
 #include "agent/configuration.h"
 #include "agent/control_server.h"
 #include "agent/daemon.h"
+#include "agent/http_service.h"
 #include "agent/machine.h"
+#include "agent/notices.h"
 #include "agent/requests.h"
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
 #include "drivers/cgroup/tree.h"
+#include "drivers/git/remote_refs.h"
+#include "drivers/git/remote_url.h"
+#include "drivers/git/signatures.h"
+#include "drivers/process/journal_stream.h"
 #include "drivers/process/linux_process_driver.h"
 #include "drivers/store/state_lock.h"
 
@@ -107,7 +114,16 @@ class Signals {
 };
 
 // A repository that is not there is most likely a mistyped path, but not on a node that had one before.
+// The clone of a remote is made here, and filled by the first fetch.
 Result<void> check_repository(const Configuration& configuration, const DurableState& durable) {
+  const RemoteSettings& remote = configuration.remote;
+  bool is_missing = ::access(configuration.repo.c_str(), F_OK) != 0 && errno == ENOENT;
+  if (!remote.url.empty() && is_missing) {
+    Result<RemoteUrl> url = parse_remote_url(remote.url);
+    if (!url) return std::unexpected(url.error());
+    return make_clone(configuration.repo, configuration.branch.value_or(std::string(default_branch)),
+                      url->shown());
+  }
   if (durable.applied) return {};
   Result<Repository> repository = Repository::open(configuration.repo);
   if (repository || repository.error().code == ErrorCode::unavailable) return {};
@@ -118,6 +134,7 @@ ExecFacts exec_facts(const Configuration& configuration, const SpecifierContext&
   bool is_root = ::geteuid() == 0;
   ExecFacts facts{.tree = machine.tree,
                   .notify_socket = "",
+                  .journal_socket = is_root ? journal_stream_socket : "",
                   .log_directory = configuration.log_dir,
                   .home = machine.home,
                   .default_working_directory = is_root ? "/" : machine.home,
@@ -164,14 +181,16 @@ Result<CgroupTree> open_cgroups(const std::string& mounts, const std::string& pa
 // What this node has to do without is said in `unavailable`.
 Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& configuration,
                                                            const Machine& machine,
+                                                           const ChildExits& child_exits,
                                                            std::vector<std::string>& unavailable) {
-  LinuxProcessDriver::Options options{.facts = exec_facts(configuration, machine.specifiers),
-                                      .run_directory = configuration.run_dir,
-                                      .boot_id = machine.boot_id,
-                                      .cgroups = std::nullopt,
-                                      .cgroup_parent = configuration.cgroup_parent,
-                                      .refuses_unenforceable = configuration.refuses_unenforceable,
-                                      .on_other_exit = nullptr};
+  LinuxProcessDriver::Options options{
+      .facts = exec_facts(configuration, machine.specifiers),
+      .run_directory = configuration.run_dir,
+      .boot_id = machine.boot_id,
+      .cgroups = std::nullopt,
+      .cgroup_parent = configuration.cgroup_parent,
+      .refuses_unenforceable = configuration.refuses_unenforceable,
+      .on_other_exit = [&child_exits](Pid pid, const ExitStatus& status) { child_exits.tell(pid, status); }};
   Result<std::string> mounts = read_file("/proc/self/mountinfo", max_mountinfo_bytes);
   if (!mounts) return std::unexpected(mounts.error());
   options.v1_mounts = find_v1_mounts(*mounts);
@@ -185,6 +204,53 @@ Result<std::unique_ptr<LinuxProcessDriver>> open_processes(const Configuration& 
   if (::geteuid() != 0)
     unavailable.push_back("User=, Group= and what else needs root: the agent runs as an ordinary user");
   return LinuxProcessDriver::open(std::move(options));
+}
+
+// Nothing where nobody is to be notified.
+std::unique_ptr<Notices> start_notices(asio::io_context& loop, Daemon& daemon, ChildExits& child_exits,
+                                       const Configuration& configuration) {
+  Notifier::Options options{.command = {}, .url = configuration.notify_url};
+  if (!configuration.notify_exec.empty()) options.command = *parse_notice_command(configuration.notify_exec);
+  if (options.command.empty() && options.url.empty()) return nullptr;
+  return std::make_unique<Notices>(loop, daemon, child_exits, options);
+}
+
+// Nothing where `http.listen` is not set: the libraries behind it are not even loaded.
+Result<std::unique_ptr<HttpService>> start_http(asio::io_context& loop, Daemon& daemon,
+                                                const Notices* notices, const Configuration& configuration) {
+  if (!configuration.http_listen) return nullptr;
+  HttpService::Options options{.address = *configuration.http_listen,
+                               .tls_certificate = configuration.http_tls_cert,
+                               .tls_key = configuration.http_tls_key,
+                               .secret_file = configuration.webhook_secret_file};
+  auto fetch = [&daemon](const std::string& by) { daemon.request_fetch(by); };
+  Result<std::unique_ptr<HttpService>> http = HttpService::start(loop, daemon, notices, options, fetch);
+  if (http)
+    spdlog::info("HTTP{} on {}", options.tls_key.empty() ? "" : " with TLS", to_string((*http)->address()));
+  return http;
+}
+
+// What was decided for the machine that this disk was cloned from is not this machine's: it is set aside, and said.
+std::string leave_clone(FileStateStore& store, DurableState& state, std::string machine) {
+  // "uninitialized" until the first boot has ended, and empty in many containers (machine-id(5)).
+  constexpr std::size_t machine_id_digits = 32;
+  bool is_id = machine.size() == machine_id_digits &&
+               machine.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!is_id) machine.clear();
+  std::optional<DurableState> left = left_by_clone(state, machine);
+  std::string notice;
+  if (left) {
+    notice = "this disk was cloned from machine " + state.machine +
+             ": its pin, branch, holds and history are not taken over";
+    if (Result<std::string> aside = store.set_aside("other-machine"))
+      notice += "; set aside as '" + *aside + "'";
+    state = *std::move(left);
+  }
+  if (machine.empty() || (state.machine == machine && !left)) return notice;
+  state.machine = machine;
+  // Now, so that a start without any decision is known of, too.
+  if (Result<void> saved = store.save(state); !saved) spdlog::warn("{}", saved.error().message);
+  return notice;
 }
 
 int run(const AgentArguments& arguments, const Configuration& configuration) {
@@ -216,8 +282,14 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   Machine machine = read_machine(configuration.state_dir + "/tree");
   NodeIdentity node{.name = configuration.node.empty() ? machine.specifiers.host_name : configuration.node,
                     .labels = configuration.labels};
-  std::vector<std::string> unavailable;
-  Result<std::unique_ptr<LinuxProcessDriver>> processes = open_processes(configuration, machine, unavailable);
+  std::vector<std::string> unavailable = missing_tools(configuration.signatures);
+  if (std::string notice = leave_clone(store, loaded.state, machine.specifiers.machine_id); !notice.empty())
+    unavailable.push_back(std::move(notice));
+  for (const std::string& lack : unavailable)
+    spdlog::warn("{}", lack);
+  ChildExits child_exits;
+  Result<std::unique_ptr<LinuxProcessDriver>> processes =
+      open_processes(configuration, machine, child_exits, unavailable);
   if (!processes) return refuse(processes.error().message, exit_failed);
   Result<std::unique_ptr<StoreWriter>> writer = StoreWriter::start(store);
   if (!writer) return refuse(writer.error().message, exit_failed);
@@ -244,6 +316,9 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
         requests.serve(peer, std::move(request), std::move(reply));
       });
   if (!server) return refuse(server.error().message, exit_failed);
+  std::unique_ptr<Notices> notices = start_notices(loop, daemon, child_exits, configuration);
+  Result<std::unique_ptr<HttpService>> http = start_http(loop, daemon, notices.get(), configuration);
+  if (!http) return refuse(http.error().message, exit_failed);
   if (Result<void> started = daemon.start(); !started) return refuse(started.error().message, exit_failed);
   Signals signals(loop, daemon, requests);
   spdlog::info("node {} follows {} (control socket {})", daemon.node().name, configuration.repo,

@@ -11,8 +11,11 @@
 
 #include "agent/agent.h"
 #include "agent/protocol/paths.h"
+#include "agent/remote_settings.h"
+#include "drivers/base/listen_address.h"
 #include "reconcile/base/error.h"
 #include "reconcile/base/time.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -36,9 +39,19 @@ struct Configuration {
   bool skips_invalid = false;  // on_invalid: "skip"
   Duration min_healthy_time = std::chrono::seconds(10);
   Duration rollout_deadline = std::chrono::minutes(5);
+  bool auto_rollback = false;
+  bool prune_guard = true;
   std::string cgroup_parent = "gitproc";
+  std::optional<ListenAddress> http_listen;  // nullopt: no HTTP
+  std::string http_tls_cert;                 // this and all below: "" is none
+  std::string http_tls_key;
+  std::string webhook_secret_file;
+  std::string notify_exec;  // a command line, as ExecStart= has it
+  std::string notify_url;
   std::optional<bool> has_pid_namespaces;  // isolation.pid_namespace; nullopt: for root's agent
   bool refuses_unenforceable = false;      // isolation.unenforceable: "refuse"
+  SignaturePolicy signatures;              // verify.*
+  RemoteSettings remote;
 
   bool operator==(const Configuration&) const = default;
 };

@@ -49,9 +49,82 @@ TEST_CASE("a mistake in the configuration names its key") {
   CHECK(error_of("{") != "");
 }
 
-TEST_CASE("a protection that this version does not have is refused, not ignored") {
-  CHECK(error_of(R"({"verify": {"keyring": "/k"}})") ==
-        "config.json: 'verify.keyring' is not supported by this version");
+TEST_CASE("HTTP, webhooks and notices are off unless they are set, and what is set is checked") {
+  Configuration none = *parse_configuration("", "f", defaults);
+  CHECK_FALSE(none.http_listen);
+  Result<Configuration> set = parse_configuration(
+      R"({"http": {"listen": ":9100", "tls_cert": "/c.pem", "tls_key": "/k.pem"}, "webhook": {"secret_file": "/s"},
+          "notify": {"exec": "/bin/logger -t deploy", "url": "https://hooks.example/x"}})",
+      "f", defaults);
+  REQUIRE(set);
+  Configuration expected = none;
+  expected.http_listen = ListenAddress{"127.0.0.1", 9100};
+  expected.http_tls_cert = "/c.pem";
+  expected.http_tls_key = "/k.pem";
+  expected.webhook_secret_file = "/s";
+  expected.notify_exec = "/bin/logger -t deploy";
+  expected.notify_url = "https://hooks.example/x";
+  CHECK(*set == expected);
+
+  CHECK(error_of(R"({"http": {"listen": "example"}})") ==
+        "config.json: 'http.listen' must be ADDR:PORT, not 'example'");
+  CHECK(error_of(R"({"http": {"tls_cert": "c.pem"}})") ==
+        "config.json: 'http.tls_cert' must be an absolute path, not 'c.pem'");
+  CHECK(error_of(R"({"notify": {"url": "ftp://secret@x/"}})") ==
+        "config.json: 'notify.url' must be an http:// or https:// URL");
+  CHECK(error_of(R"({"notify": {"exec": "logger"}})") ==
+        "config.json: 'notify.exec' must begin with an absolute path, not 'logger'");
+}
+
+TEST_CASE("keys that need each other are refused alone") {
+  auto error = [](std::vector<std::string> sets) {
+    AgentArguments arguments;
+    arguments.sets = std::move(sets);
+    Result<Configuration> configuration = load_configuration(arguments, defaults);
+    return configuration ? "" : configuration.error().message;
+  };
+  CHECK(error({"http.listen=9100", "http.tls_cert=/c"}) ==
+        "'http.tls_cert' and 'http.tls_key' need each other");
+  CHECK(error({"http.tls_cert=/c", "http.tls_key=/k"}) == "'http.tls_cert' needs 'http.listen'");
+  CHECK(error({"webhook.secret_file=/s"}) == "'webhook.secret_file' needs 'http.listen'");
+  CHECK(error({"http.listen=9100", "webhook.secret_file=/s"}).empty());
+}
+
+TEST_CASE("the signature policy is read, and has no meaning without keys") {
+  std::string hash(40, 'a');
+  Configuration read = *parse_configuration(
+      R"({"verify": {"mode": "tip", "allowed_signers": "/s", "keyring": "/k", "since": ")" + hash + R"("}})",
+      "f", defaults);
+  CHECK(read.signatures == SignaturePolicy{.allowed_signers = "/s",
+                                           .keyring = "/k",
+                                           .since = ObjectId::parse(hash),
+                                           .judges_only_the_tip = true});
+  CHECK(error_of(R"({"verify": {"since": "abcdef"}})") ==
+        "config.json: 'verify.since' must be the full hash of a commit");
+  CHECK(error_of(R"({"verify": {"mode": "none"}})") ==
+        R"(config.json: 'verify.mode' must be one of "range", "tip")");
+  CHECK(error_of(R"({"verify": {"keyring": "k"}})") ==
+        "config.json: 'verify.keyring' must be an absolute path, not 'k'");
+
+  AgentArguments arguments;
+  arguments.config = "/dev/null";
+  arguments.sets = {"verify.mode=tip"};
+  CHECK(load_configuration(arguments, defaults).error().message ==
+        "'verify' needs the keys to verify by: verify.allowed_signers (SSH) or verify.keyring (OpenPGP)");
+  arguments.sets = {"verify.keyring=/nonexistent/keyring"};
+  CHECK(load_configuration(arguments, defaults).error().message ==
+        "'verify.keyring': cannot open '/nonexistent/keyring': no such file or directory");
+}
+
+TEST_CASE("the guard is on and the automatic rollback off unless said otherwise") {
+  Configuration plain = *parse_configuration("", "f", defaults);
+  CHECK(plain.prune_guard);
+  CHECK_FALSE(plain.auto_rollback);
+  Configuration other =
+      *parse_configuration(R"({"prune_guard": "off", "rollout": {"auto_rollback": true}})", "f", defaults);
+  CHECK_FALSE(other.prune_guard);
+  CHECK(other.auto_rollback);
+  CHECK(changed_keys(plain, other) == std::vector<std::string>{"prune_guard", "rollout.auto_rollback"});
 }
 
 TEST_CASE("what changed between two configurations is told by key") {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "agent/planning.h"
 #include "drivers/base/clock.h"
 #include "reconcile/unit/url_variables.h"
 
@@ -15,6 +16,8 @@ namespace {
 
 // Commands that cost a process or a directory, done before the loop looks at sockets and exits again.
 constexpr unsigned costly_commands_per_turn = 64;
+// So many times limits are written in the time that it takes to make a process.
+constexpr unsigned adjustments_of_a_process = 8;
 // `behind` of `status` is counted up to this.
 constexpr unsigned behind_limit = 10'000;
 
@@ -51,10 +54,18 @@ Daemon::Daemon(Parts parts)
       wiring_(std::make_unique<Wiring>(parts.loop)) {
   Now now = read_clocks();
   started_at_ = now.wall;
+  unsynced_since_ = now.instant;
   Reconciler::Options options{.boot_id = machine_.boot_id,
                               .seed = static_cast<std::uint64_t>(now.wall.time_since_epoch().count()),
                               .min_healthy_time = configuration_.min_healthy_time,
-                              .rollout_deadline = configuration_.rollout_deadline};
+                              .rollout_deadline = configuration_.rollout_deadline,
+                              .auto_rollback = configuration_.auto_rollback,
+                              .prune_guard = configuration_.prune_guard,
+                              .verifies_signatures = configuration_.signatures.is_set(),
+                              .remote = std::nullopt};
+  const RemoteSettings& remote = configuration_.remote;
+  if (!remote.url.empty())
+    options.remote = {.poll_interval = remote.poll_interval, .follows_force_push = remote.follows_force_push};
   std::vector<AdoptedService> adopted = processes_.take_adopted();
   if (parts.durable.branch_override) followed_override_ = parts.durable.branch_override->branch;
   reconciler_ = std::make_unique<Reconciler>(std::move(options), std::move(parts.durable), adopted);
@@ -67,15 +78,18 @@ Daemon::Daemon(Parts parts)
   auto post_to_loop = [&loop = parts.loop](std::function<void()> function) {
     asio::post(loop, std::move(function));
   };
-  GitWorker::Options git_options{
-      .repository = configuration_.repo,
-      .branch = configuration_.branch,
-      .state_dir = configuration_.state_dir,
-      .catalog = {
-          .node = node_, .specifiers = machine_.specifiers, .skips_invalid = configuration_.skips_invalid}};
+  GitWorker::Options git_options{.repository = configuration_.repo,
+                                 .branch = configuration_.branch,
+                                 .state_dir = configuration_.state_dir,
+                                 .catalog = {.node = node_,
+                                             .specifiers = machine_.specifiers,
+                                             .skips_invalid = configuration_.skips_invalid},
+                                 .signatures = configuration_.signatures};
   git_ = std::make_unique<GitWorker>(
       std::move(git_options), post_to_loop, [this](Event event) { post(std::move(event)); },
       [this](std::string warning) { add_unavailable(std::move(warning)); });
+  fetcher_ = std::make_unique<Fetcher>(
+      parts.loop, *git_, Fetcher::Options{.remote = remote, .state_dir = configuration_.state_dir});
 }
 
 Daemon::~Daemon() = default;
@@ -113,6 +127,8 @@ RequestId Daemon::expect(OnAnswer on_answer) {
   return id;
 }
 
+void Daemon::request_fetch(std::string by) { post(FetchRequested{std::move(by)}); }
+
 void Daemon::shut_down(bool stops_services) {
   is_shutting_down_ = true;
   post(ShutdownRequested{stops_services});
@@ -132,6 +148,7 @@ void Daemon::turn() {
   // let the others have their say in between.
   do {
     std::vector<Event> events = std::exchange(pending_events_, {});
+    keep_logs(events);
     for (Command& command : reconciler_->step(events, read_clocks()))
       pending_commands_.push_back(std::move(command));
     while (!pending_commands_.empty() && costly < costly_commands_per_turn) {
@@ -145,7 +162,8 @@ void Daemon::turn() {
   persist();
   if (std::exchange(has_news_, false)) spdlog::default_logger()->flush();
   follow_branch_override();
-  count_behind();
+  look_ahead();
+  watch_sync();
   arm_timer();
   if (!pending_events_.empty() || !pending_commands_.empty()) schedule_turn();
 }
@@ -154,7 +172,7 @@ bool Daemon::execute(const Command& command) {
   struct Executor {
     Daemon& daemon;
 
-    bool operator()(const LoadCommit& load) { return daemon.git_->load(load.commit), false; }
+    bool operator()(const LoadCommit& load) { return daemon.git_->load(load), false; }
     bool operator()(const ExportTree& tree) { return daemon.git_->export_tree(tree.commit), false; }
     bool operator()(const SetMarker& marker) {
       daemon.git_->set_marker(marker);
@@ -163,6 +181,13 @@ bool Daemon::execute(const Command& command) {
         daemon.git_->ask([](Repository*, const std::string&) { ::malloc_trim(0); });
       return false;
     }
+    bool operator()(const Fetch&) {
+      daemon.fetcher_->fetch(
+          [this_daemon = &daemon](Fetched fetched) { this_daemon->post(std::move(fetched)); });
+      return true;
+    }
+    bool operator()(const CompareTips& command) { return daemon.git_->compare(command), false; }
+    bool operator()(const MoveBranch& command) { return daemon.git_->move_branch(command), false; }
     bool operator()(const Spawn& spawn) {
       if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
       std::visit([this](auto outcome) { daemon.pending_events_.emplace_back(std::move(outcome)); },
@@ -176,7 +201,10 @@ bool Daemon::execute(const Command& command) {
       daemon.processes_.clean_up(clean);
       return false;
     }
-    bool operator()(const AdjustLimits& adjust) { return daemon.processes_.adjust_limits(adjust), true; }
+    bool operator()(const AdjustLimits& adjust) {
+      daemon.processes_.adjust_limits(adjust);
+      return ++daemon.adjusted_ % adjustments_of_a_process == 0;
+    }
     bool operator()(const FindSurvivors& find) {
       daemon.pending_events_.emplace_back(daemon.processes_.find_survivors(find));
       return false;
@@ -189,8 +217,12 @@ bool Daemon::execute(const Command& command) {
       daemon.pending_events_.emplace_back(daemon.processes_.preflight(check));
       return false;
     }
-    bool operator()(const StartProbe& probe) { return daemon.start_probe(probe), false; }
+    bool operator()(const StartProbe& probe) {
+      daemon.start_probe(probe);
+      return probe.unit->health->kind == HealthCheckKind::exec;
+    }
     bool operator()(const CancelProbe& probe) {
+      daemon.processes_.cancel_probe(probe.service);
       if (daemon.probes_) daemon.probes_->cancel(probe.service);
       return false;
     }
@@ -219,7 +251,20 @@ void Daemon::forget(ServiceId service, const std::string& name) {
   rotator_.forget(name);
 }
 
+// A policy that changes applies to the service that runs; so does the one of a service that was adopted, which no
+// Spawn tells of.
+void Daemon::keep_logs(const std::vector<Event>& events) {
+  for (const Event& event : events) {
+    const auto* loaded = std::get_if<CommitLoaded>(&event);
+    if (loaded == nullptr) continue;
+    for (const UnitChange& change : loaded->changes) {
+      if (change.unit) rotator_.watch(change.name, *change.unit->log);
+    }
+  }
+}
+
 void Daemon::start_probe(const StartProbe& probe) {
+  if (probe.unit->health->kind == HealthCheckKind::exec) return processes_.start_probe(probe);
   // Made when it is needed first: the TLS library behind it takes megabytes.
   if (!probes_) {
     auto made = make_probe_driver(wiring_->loop, [this](Event event) { post(std::move(event)); });
@@ -255,6 +300,18 @@ void Daemon::announce(const Announce& announcement) {
   }
   has_news_ = true;
   events_.add({read_clocks().wall, announcement});
+}
+
+void Daemon::watch_sync() {
+  SyncState now = reconciler_->sync();
+  if (now == sync_) return;
+  if (sync_ == SyncState::synced) unsynced_since_ = read_clocks().instant;
+  sync_ = now;
+  if (on_sync_) on_sync_(now);
+}
+
+Duration Daemon::sync_lag() const {
+  return sync_ == SyncState::synced ? Duration::zero() : read_clocks().instant - unsynced_since_;
 }
 
 // --- what must be remembered ---
@@ -372,23 +429,44 @@ void Daemon::follow_branch_override() {
   git_->follow(branch, [] {});
 }
 
-void Daemon::count_behind() {
-  const std::optional<Pin>& pin = reconciler_->durable().pin;
-  std::optional<ObjectId> tip = reconciler_->tip();
-  if (!pin || !tip || pin->commit == *tip) {
-    behind_between_.reset();
-    behind_ = 0;
+void Daemon::look_ahead() {
+  std::optional<ObjectId> desired = reconciler_->desired(), tip = reconciler_->tip();
+  if (!desired || !tip || desired == tip) {
+    if (outlook_of_) outlook_ = {};
+    outlook_of_.reset();
     return;
   }
-  std::pair between(pin->commit, *tip);
-  if (behind_between_ == between) return;
-  behind_between_ = between;
-  git_->ask([this, between, loop = &wiring_->loop](Repository* repository, const std::string&) {
+  // Why a tip was refused or held is known; what a pin keeps away is worked out, which reads both commits whole.
+  bool is_planned = reconciler_->durable().pin.has_value();
+  std::tuple question_of(*desired, *tip, is_planned);
+  if (outlook_of_ == question_of) return;
+  outlook_of_ = question_of;
+  outlook_ = {};
+  PlanQuestion question{.catalog = {.node = node_,
+                                    .specifiers = machine_.specifiers,
+                                    .skips_invalid = configuration_.skips_invalid},
+                        .from = *desired,
+                        .to = *tip,
+                        .prune_guard = configuration_.prune_guard,
+                        .denials = reconciler_->durable().denials,
+                        .signatures = configuration_.signatures,
+                        .verified = reconciler_->durable().verified,
+                        .applied = reconciler_->node().applied_commit};
+  git_->ask([this, question_of, question, is_planned, loop = &wiring_->loop](Repository* repository,
+                                                                             const std::string&) {
     if (repository == nullptr) return;
-    Result<unsigned> count = repository->count_behind(between.first, between.second, behind_limit);
-    if (!count) return;
-    asio::post(*loop, [this, between, count = *count] {
-      if (behind_between_ == between) behind_ = count;
+    Outlook seen;
+    if (Result<unsigned> count = repository->count_behind(*question.from, question.to, behind_limit))
+      seen.behind = *count;
+    if (Result<CommitInfo> info = repository->commit_info(question.to)) seen.subject = info->subject;
+    if (is_planned) {
+      Result<PlanAnswer> plan = make_plan(*repository, question);
+      seen.is_planned = true;
+      if (plan) seen.summary = summary_of(plan->plan);
+      seen.error = plan ? plan->guard_message : plan.error().message;
+    }
+    asio::post(*loop, [this, question_of, seen] {
+      if (outlook_of_ == question_of) outlook_ = seen;
     });
   });
 }

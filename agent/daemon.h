@@ -11,10 +11,12 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "agent/configuration.h"
 #include "agent/event_log.h"
+#include "agent/fetcher.h"
 #include "agent/git_worker.h"
 #include "agent/machine.h"
 #include "drivers/health/probe_driver.h"
@@ -59,12 +61,16 @@ class Daemon {
   // The same for a request that will be answered; `on_answer` is called once, when it is durable.
   RequestId expect(OnAnswer on_answer);
 
+  // Asks the remote, where there is one, at once; `by` is who wants it.
+  void request_fetch(std::string by);
+
   // Ends the loop when everything is as `stops_services` wants.
   void shut_down(bool stops_services);
   bool is_shutting_down() const { return is_shutting_down_; }
 
   Reconciler& reconciler() { return *reconciler_; }
   GitWorker& git() { return *git_; }
+  Fetcher& fetcher() { return *fetcher_; }
   EventLog& events() { return events_; }
   const Configuration& configuration() const { return configuration_; }
   Configuration& mutable_configuration() { return configuration_; }
@@ -74,8 +80,20 @@ class Daemon {
   const std::vector<std::string>& unavailable() const { return unavailable_; }
   void add_unavailable(std::string what);
   WallTime started_at() const { return started_at_; }
-  // Commits between the one that is wanted and the tip, while pinned.
-  unsigned behind() const { return behind_; }
+  // The tip, while another commit is desired: how far that is behind, and, while pinned, what the tip would do.
+  struct Outlook {
+    unsigned behind = 0;
+    std::string subject;
+    bool is_planned = false;
+    std::string summary;
+    std::string error;  // why it would not be applied
+  };
+  const Outlook& outlook() const { return outlook_; }
+  // For how long the node has not been as git says; 0 while it is.
+  Duration sync_lag() const;
+  // Told of every change of the node's sync state, at the end of the turn; one listener.
+  using OnSync = std::function<void(SyncState)>;
+  void on_sync(OnSync on_sync) { on_sync_ = std::move(on_sync); }
   // Why the durable state cannot be written; "" when it can.
   std::string store_problem() const;
 
@@ -93,13 +111,15 @@ class Daemon {
   void release_answers();
   void deliver(const Answer& answer);
   void start_probe(const StartProbe& probe);
+  void keep_logs(const std::vector<Event>& events);
   void announce(const Announce& announcement);
   void arm_timer();
   void wait_for_processes();
   void wait_for_store();
   void wait_for_logs();
-  void count_behind();
+  void look_ahead();
   void follow_branch_override();
+  void watch_sync();
   void forget(ServiceId service, const std::string& name);
 
   Configuration configuration_;
@@ -112,6 +132,7 @@ class Daemon {
   std::unique_ptr<Wiring> wiring_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<GitWorker> git_;
+  std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<ProbeDriver> probes_;
   EventLog events_;
   WallTime started_at_{};
@@ -120,6 +141,7 @@ class Daemon {
   std::deque<Command> pending_commands_;
   bool is_turn_scheduled_ = false;
   bool is_shutting_down_ = false;
+  unsigned adjusted_ = 0;                // times that limits were written
   bool has_news_ = false;                // logged since the last flush
   std::uint64_t initial_version_ = 0;    // of the durable state that was read from the disk
   std::uint64_t submitted_version_ = 0;  // given to the store last
@@ -127,8 +149,12 @@ class Daemon {
   std::map<RequestId, OnAnswer> expected_;
   std::uint64_t last_request_ = 0;
   std::optional<std::string> followed_override_;
-  std::optional<std::pair<ObjectId, ObjectId>> behind_between_;
-  unsigned behind_ = 0;
+  // The desired commit and the tip that it is about, and whether that is planned.
+  std::optional<std::tuple<ObjectId, ObjectId, bool>> outlook_of_;
+  Outlook outlook_;
+  SyncState sync_ = SyncState::progressing;
+  Instant unsynced_since_{};
+  OnSync on_sync_;
 };
 
 }  // namespace gitproc

@@ -11,9 +11,20 @@
 #include "drivers/base/system_call.h"
 #include "drivers/git/commit_loader.h"
 #include "drivers/git/ref_watcher.h"
+#include "drivers/git/signatures.h"
 #include "drivers/git/tree_export.h"
 
 namespace gitproc {
+namespace {
+
+Diagnostics diagnostics_of(const std::vector<std::string>& reasons) {
+  Diagnostics errors;
+  for (const std::string& reason : reasons)
+    errors.push_back({.file = "", .severity = Severity::error, .message = reason});
+  return errors;
+}
+
+}  // namespace
 
 // The state of the git thread.
 struct GitWorker::Thread {
@@ -64,19 +75,44 @@ struct GitWorker::Thread {
     } else {
       observed.branch = followed_branch();
       Result<std::optional<ObjectId>> tip = loader->repository().tip(observed.branch);
-      if (!tip) {
-        observed.error = tip.error().message;
-      } else if (!*tip) {
+      Result<std::optional<ObjectId>> remote_tip =
+          loader->repository().ref("refs/remotes/origin/" + observed.branch);
+      if (remote_tip) observed.remote_tip = *remote_tip;
+      if (!tip || !remote_tip) {
+        observed.error = (tip ? remote_tip : tip).error().message;
+      } else if (!*tip && !*remote_tip) {
         observed.error = "branch '" + observed.branch + "' does not exist in '" + options.repository + "'";
       } else {
         observed.tip = *tip;
       }
     }
     bool is_news = !told || told->branch != observed.branch || told->tip != observed.tip ||
-                   told->error != observed.error;
+                   told->remote_tip != observed.remote_tip || told->error != observed.error;
     if (!is_news) return;
     told = observed;
     emit(std::move(observed));
+  }
+
+  // The outcome of a LoadCommit. Nothing of a commit that the policy refuses is looked at but its author and subject.
+  LoadOutcome load(const LoadCommit& command) {
+    if (!open()) return CommitUnreadable{command.commit, problem};
+    Repository& repository = loader->repository();
+    std::optional<VerifiedCommit> verified;
+    if (options.signatures.is_set() && !command.was_applied) {
+      auto judgement =
+          judge_commit(repository, options.signatures, {command.commit, command.branch, command.verified});
+      if (!judgement) return CommitUnreadable{command.commit, judgement.error().message};
+      if (!judgement->reasons.empty()) {
+        auto info = repository.commit_info(command.commit);
+        if (!info) return CommitUnreadable{command.commit, info.error().message};
+        return CommitRejected{*std::move(info), diagnostics_of(judgement->reasons), std::nullopt};
+      }
+      verified = judgement->verified;
+    }
+    LoadOutcome outcome = loader->load(command.commit);
+    if (auto* loaded = std::get_if<CommitLoaded>(&outcome)) loaded->verified = verified;
+    if (auto* rejected = std::get_if<CommitRejected>(&outcome)) rejected->verified = verified;
+    return outcome;
   }
 
   void emit(Event event) {
@@ -176,15 +212,11 @@ void GitWorker::run() {
   }
 }
 
-void GitWorker::load(const ObjectId& commit) {
-  bool is_queued = submit([commit](Thread& thread) {
-    if (!thread.open()) {
-      thread.emit(CommitUnreadable{commit, thread.problem});
-      return;
-    }
-    std::visit([&thread](auto outcome) { thread.emit(std::move(outcome)); }, thread.loader->load(commit));
+void GitWorker::load(const LoadCommit& command) {
+  bool is_queued = submit([command](Thread& thread) {
+    std::visit([&thread](auto outcome) { thread.emit(std::move(outcome)); }, thread.load(command));
   });
-  if (!is_queued) on_event_(CommitUnreadable{commit, "too much is asked of the repository at once"});
+  if (!is_queued) on_event_(CommitUnreadable{command.commit, "too much is asked of the repository at once"});
 }
 
 void GitWorker::export_tree(const ObjectId& commit) {
@@ -224,6 +256,67 @@ void GitWorker::refresh(std::function<void()> done) {
     thread.post(done);
   });
   if (!is_queued) done();
+}
+
+// --- remotes ---
+
+void GitWorker::prepare_fetch(std::function<void(Result<FetchPreparation>)> then) {
+  auto prepare = [](Thread& thread) -> Result<FetchPreparation> {
+    if (!thread.open()) return fail(thread.problem);
+    Repository& repository = thread.loader->repository();
+    Result<FetchBasis> basis = fetch_basis(repository);
+    if (!basis) return std::unexpected(basis.error());
+    Result<std::string> incoming = make_incoming_folder(repository);
+    if (!incoming) return std::unexpected(incoming.error());
+    return FetchPreparation{.basis = *std::move(basis),
+                            .objects_dir = repository.common_dir() + "/objects",
+                            .incoming_dir = *incoming,
+                            .owner = repository.owner()};
+  };
+  bool is_queued = submit([prepare, then](Thread& thread) {
+    thread.post([then, prepared = prepare(thread)] { then(prepared); });
+  });
+  if (!is_queued) then(fail("too much is asked of the repository at once", ErrorCode::busy));
+}
+
+void GitWorker::install_fetched(std::string pack, OfferedRefs offered,
+                                std::function<void(Result<void>)> then) {
+  auto install = [pack = std::move(pack), offered = std::move(offered)](Thread& thread) -> Result<void> {
+    if (!thread.open()) return fail(thread.problem);
+    Repository& repository = thread.loader->repository();
+    if (!thread.branch && !offered.head.empty()) {
+      if (Result<void> followed = follow_remote_head(repository, offered.head); !followed) return followed;
+    }
+    return gitproc::install_fetched(repository, pack, offered, thread.followed_branch());
+  };
+  bool is_queued = submit([install, then](Thread& thread) {
+    Result<void> installed = install(thread);
+    thread.observe();
+    thread.post([then, installed] { then(installed); });
+  });
+  if (!is_queued) then(fail("too much is asked of the repository at once", ErrorCode::busy));
+}
+
+void GitWorker::compare(const CompareTips& command) {
+  bool is_queued = submit([question = command.question](Thread& thread) {
+    TipsCompared compared{.question = question, .error = ""};
+    if (thread.open()) {
+      compared = compare_tips(thread.loader->repository(), question);
+    } else {
+      compared.error = thread.problem;
+    }
+    thread.emit(std::move(compared));
+  });
+  if (!is_queued) on_event_(TipsCompared{command.question, "too much is asked of the repository at once"});
+}
+
+void GitWorker::move_branch(const MoveBranch& command) {
+  (void)submit([command](Thread& thread) {
+    if (!thread.open()) return;
+    if (Result<void> moved = gitproc::move_branch(thread.loader->repository(), command); !moved)
+      thread.warn(moved.error().message);
+    thread.observe();
+  });
 }
 
 bool GitWorker::ask(Job job) {

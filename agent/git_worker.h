@@ -1,6 +1,6 @@
 // The git thread: everything that reads the repository happens here, so that a slow disk or a huge commit
-// delays no service and no `status`. It watches the followed branch, loads and exports commits, keeps the
-// markers, and runs questions (resolve, count, blame) for the control socket.
+// delays no service and no `status`. It watches the followed branch, verifies, loads and exports commits, keeps the
+// markers, and runs questions (resolve, count, what changed) for the control socket.
 //
 // Results are posted to the loop's thread through the `Post` it is given.
 #pragma once
@@ -14,13 +14,23 @@
 #include <thread>
 
 #include "drivers/base/unique_fd.h"
+#include "drivers/git/remote_refs.h"
 #include "drivers/git/repository.h"
 #include "reconcile/base/error.h"
 #include "reconcile/command.h"
 #include "reconcile/desired/catalog.h"
 #include "reconcile/event.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
+
+// What a fetch begins with.
+struct FetchPreparation {
+  FetchBasis basis;
+  std::string objects_dir;
+  std::string incoming_dir;
+  Owner owner;
+};
 
 class GitWorker {
  public:
@@ -29,6 +39,7 @@ class GitWorker {
     std::optional<std::string> branch;  // nullopt: the one that HEAD names
     std::string state_dir;
     Catalog::Options catalog;
+    SignaturePolicy signatures;
   };
   // Runs a function on the loop's thread.
   using Post = std::function<void(std::function<void()>)>;
@@ -48,13 +59,20 @@ class GitWorker {
   // Reads the branch and begins to watch it.
   void start();
 
-  void load(const ObjectId& commit);         // -> CommitLoaded, CommitRejected, CommitUnreadable
+  void load(const LoadCommit& command);      // -> CommitLoaded, CommitRejected, CommitUnreadable
   void export_tree(const ObjectId& commit);  // -> TreeExported
   void set_marker(const SetMarker& command);
   // Follows another branch from now on (nullopt: the configured one). -> TipObserved, and then `done`.
   void follow(std::optional<std::string> branch, std::function<void()> done);
   // Reads the branch now, whatever the watcher has seen. -> TipObserved if it moved, and then `done`.
   void refresh(std::function<void()> done);
+  // --- remotes; `then` is called on the loop's thread ---
+  void prepare_fetch(std::function<void(Result<FetchPreparation>)> then);
+  // Moves pack and refs into place, tells of the new tip (-> TipObserved), and then calls `then`.
+  void install_fetched(std::string pack, OfferedRefs offered, std::function<void(Result<void>)> then);
+  void compare(const CompareTips& command);     // -> TipsCompared
+  void move_branch(const MoveBranch& command);  // -> TipObserved, when it moved
+
   // Runs `job` on the git thread; it posts its own answer. False when too many wait already.
   bool ask(Job job);
 

@@ -60,6 +60,17 @@ void add_figures(Json& service, const ServiceFigures& figures) {
   add("io_written_bytes", figures.io_written_bytes);
 }
 
+Json probes_json(const std::vector<ProbeResult>& probes) {
+  Json list = Json::array();
+  for (const ProbeResult& probe : probes) {
+    list.push_back({{"at", to_rfc3339(probe.at)},
+                    {"duration", seconds(probe.took)},
+                    {"healthy", probe.is_healthy},
+                    {"detail", probe.detail}});
+  }
+  return list;
+}
+
 Json diagnostics_json(const Diagnostics& diagnostics) {
   Json list = Json::array();
   for (const Diagnostic& diagnostic : diagnostics) {
@@ -78,6 +89,23 @@ Json pin_json(const std::optional<Pin>& pin) {
               {"at", to_rfc3339(pin->at)},
               {"reason", pin->reason},
               {"until", pin->until ? Json(to_rfc3339(*pin->until)) : Json(nullptr)}};
+}
+
+Json hold_json(const std::optional<Hold>& hold) {
+  if (!hold) return nullptr;
+  return Json{{"kind", hold->kind}, {"commit", hold->commit.hex()}, {"message", hold->message}};
+}
+
+Json remote_json(const std::optional<RemoteView>& remote, const std::string& url,
+                 const std::string& progress) {
+  if (!remote) return nullptr;
+  auto time = [](const std::optional<WallTime>& at) { return at ? Json(to_rfc3339(*at)) : Json(nullptr); };
+  return Json{{"url", url},
+              {"last_fetch", time(remote->last_fetch)},
+              {"last_success", time(remote->last_success)},
+              {"error", remote->error},
+              {"fetching", remote->is_fetching},
+              {"progress", progress}};
 }
 
 Json history_entry_json(const HistoryEntry& entry) {

@@ -17,8 +17,13 @@ Json commit_json(const std::optional<ObjectId>& commit);
 Json service_json(const ServiceView& service, const std::string& log, const std::string& cgroup);
 // Fills in what service_json() leaves null.
 void add_figures(Json& service, const ServiceFigures& figures);
+// The newest last.
+Json probes_json(const std::vector<ProbeResult>& probes);
 Json diagnostics_json(const Diagnostics& diagnostics);
+Json hold_json(const std::optional<Hold>& hold);
 Json pin_json(const std::optional<Pin>& pin);
+Json remote_json(const std::optional<RemoteView>& remote, const std::string& url,
+                 const std::string& progress);
 Json history_entry_json(const HistoryEntry& entry);
 Json event_json(const LoggedEvent& event);
 

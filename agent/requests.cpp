@@ -1,6 +1,9 @@
 #include "agent/requests.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,12 +12,12 @@
 #include <utility>
 
 #include "agent/json_views.h"
+#include "agent/planning.h"
 #include "agent/protocol/response.h"
 #include "agent/protocol/version.h"
 #include "drivers/base/system_call.h"
-#include "drivers/git/commit_loader.h"
 #include "reconcile/base/civil.h"
-#include "reconcile/plan/plan.h"
+#include "reconcile/base/strings.h"
 
 namespace gitproc {
 namespace {
@@ -33,6 +36,19 @@ std::uint64_t resident_bytes() {
   unsigned long size = 0, resident = 0;
   if (!statm || std::sscanf(statm->c_str(), "%lu %lu", &size, &resident) != 2) return 0;
   return std::uint64_t{resident} * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// A file that `uid` may read: the agent lends nobody its own rights. Never waits, not for a FIFO either.
+Result<UniqueFd> open_as(uid_t uid, const std::string& path) {
+  bool is_other = ::geteuid() == 0 && uid != 0;
+  if (is_other) ::setfsuid(uid);
+  Result<UniqueFd> file = open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (is_other) ::setfsuid(::geteuid());
+  if (!file) return file;
+  struct stat status{};
+  if (::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode))
+    return fail("cannot import '" + printable(path) + "': it is no file", ErrorCode::invalid);
+  return file;
 }
 
 Error no_service(const std::string& name) { return Error{"no service '" + name + "'", ErrorCode::not_found}; }
@@ -61,6 +77,9 @@ void Requests::serve(const Peer& peer, Request request, std::shared_ptr<Reply> r
     case RequestCommand::reload: return change_service(peer, request, std::move(reply));
     case RequestCommand::sync: return sync(peer, request, std::move(reply));
     case RequestCommand::rollback: return rollback(peer, request, std::move(reply));
+    case RequestCommand::approve: return approve(peer, request, std::move(reply));
+    case RequestCommand::accept: return accept(peer, request, std::move(reply));
+    case RequestCommand::import_bundle: return import_bundle(peer, request, std::move(reply));
     case RequestCommand::switch_branch: return switch_branch(request, std::move(reply));
     case RequestCommand::plan: return plan(request, std::move(reply));
     case RequestCommand::history: return history(request, reply);
@@ -116,45 +135,59 @@ Json Requests::node_json() {
         {"until",
          durable.branch_override->until ? Json(to_rfc3339(*durable.branch_override->until)) : Json(nullptr)}};
   }
-  return Json{{"node", daemon_.node().name},
-              {"branch", node.branch},
-              {"branch_commit", commit_json(node.branch_commit)},
-              {"desired_commit", commit_json(node.desired_commit)},
-              {"applied_commit", commit_json(node.applied_commit)},
-              {"pinned", pin_json(node.pin)},
-              {"behind", daemon_.behind()},
-              {"sync", to_string(node.sync)},
-              {"error", error},
-              {"hold", nullptr},
-              {"warnings", diagnostics_json(node.warnings)},
-              {"unavailable", daemon_.unavailable()},
-              {"services",
-               {{"total", node.total},
-                {"running", node.running},
-                {"failed", node.failed},
-                {"waiting", node.waiting},
-                {"stopped", node.stopped},
-                {"completed", node.completed},
-                {"transient", node.transient}}},
-              {"failed_services", failed},
-              {"held_services", held},
-              {"subjects", subjects},
-              {"branch_override", override_json},
-              {"remote", nullptr},
-              {"agent",
-               {{"pid", ::getpid()},
-                {"version", program_version},
-                {"since", to_rfc3339(daemon_.started_at())},
-                {"rss_bytes", resident_bytes()},
-                {"repo", daemon_.configuration().repo},
-                {"state_dir", daemon_.configuration().state_dir}}}};
+  const Daemon::Outlook& outlook = daemon_.outlook();
+  if (node.branch_commit && !outlook.subject.empty()) subjects[node.branch_commit->hex()] = outlook.subject;
+  Json pending = nullptr;
+  if (outlook.is_planned)
+    pending = {
+        {"commit", commit_json(node.branch_commit)}, {"summary", outlook.summary}, {"error", outlook.error}};
+  return Json{
+      {"node", daemon_.node().name},
+      {"branch", node.branch},
+      {"branch_commit", commit_json(node.branch_commit)},
+      {"desired_commit", commit_json(node.desired_commit)},
+      {"applied_commit", commit_json(node.applied_commit)},
+      {"pinned", pin_json(node.pin)},
+      {"behind", daemon_.outlook().behind},
+      {"sync", to_string(node.sync)},
+      {"error", error},
+      {"hold", hold_json(node.hold)},
+      {"warnings", diagnostics_json(node.warnings)},
+      {"unavailable", daemon_.unavailable()},
+      {"services",
+       {{"total", node.total},
+        {"running", node.running},
+        {"failed", node.failed},
+        {"waiting", node.waiting},
+        {"stopped", node.stopped},
+        {"completed", node.completed},
+        {"transient", node.transient}}},
+      {"failed_services", failed},
+      {"held_services", held},
+      {"subjects", subjects},
+      {"pending", pending},
+      {"branch_override", override_json},
+      {"remote", remote_json(node.remote, daemon_.fetcher().shown_url(), daemon_.fetcher().progress())},
+      {"agent",
+       {{"pid", ::getpid()},
+        {"version", program_version},
+        {"since", to_rfc3339(daemon_.started_at())},
+        {"rss_bytes", resident_bytes()},
+        {"repo", daemon_.configuration().repo},
+        {"state_dir", daemon_.configuration().state_dir}}}};
 }
 
 void Requests::status(const Request& request, const std::shared_ptr<Reply>& reply) {
   if (request.services.empty()) return reply->success(node_json());
   std::optional<ServiceView> view = daemon_.reconciler().service(request.services.front());
   if (!view) return reply->error(no_service(request.services.front()));
-  add_figures_to({std::move(*view)}, [reply](Json services) { reply->success(services.front()); });
+  Json probes;  // null: it has no health check
+  if (view->unit && view->unit->has_health_check())
+    probes = probes_json(daemon_.reconciler().probes(request.services.front()));
+  add_figures_to({std::move(*view)}, [reply, probes](Json services) {
+    if (!probes.is_null()) services.front()["probes"] = probes;
+    reply->success(services.front());
+  });
 }
 
 void Requests::list(const std::shared_ptr<Reply>& reply) {
@@ -309,6 +342,61 @@ void Requests::rollback(const Peer& peer, const Request& request, std::shared_pt
       [proceed](ObjectId commit) { proceed(commit); });
 }
 
+void Requests::approve(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+  auto proceed = [this, by = who(peer), wait = request.args.wait, reply](std::optional<ObjectId> commit) {
+    // What is approved is the tip of now, or it is not what is held any more.
+    daemon_.git().refresh([this, by, wait, reply, commit] {
+      RequestId id = daemon_.expect([this, reply](const Answer& answer) {
+        answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
+      });
+      daemon_.post(ApproveRequested{.request = id, .commit = commit, .by = by, .waits = wait});
+    });
+  };
+  if (!request.args.commit) return proceed(std::nullopt);
+  std::string branch = daemon_.reconciler().node().branch;
+  ask_git<ObjectId>(
+      reply,
+      [revision = *request.args.commit, branch](Repository& repository) {
+        return repository.resolve(revision, branch);
+      },
+      [proceed](ObjectId commit) { proceed(commit); });
+}
+
+void Requests::accept(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+  if (!request.args.commit) return reply->error(Error{"accept needs a commit", ErrorCode::invalid});
+  ask_git<ObjectId>(
+      reply,
+      [revision = *request.args.commit, branch = daemon_.reconciler().node().branch](Repository& repository) {
+        return repository.resolve(revision, branch);
+      },
+      [this, by = who(peer), waits = request.args.wait, reply](ObjectId commit) {
+        RequestId id = daemon_.expect([this, reply](const Answer& answer) {
+          answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
+        });
+        daemon_.post(AcceptRequested{.request = id, .commit = commit, .by = by, .waits = waits});
+      });
+}
+
+void Requests::import_bundle(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+  if (!request.args.file || !request.args.file->starts_with('/'))
+    return reply->error(Error{"import needs the absolute path of a bundle", ErrorCode::invalid});
+  Result<UniqueFd> bundle = open_as(peer.uid, *request.args.file);
+  if (!bundle) return reply->error(bundle.error());
+  daemon_.fetcher().import(*std::move(bundle), [this, reply](Result<OfferedRefs> imported) {
+    if (!imported) return reply->error(imported.error());
+    daemon_.post(BundleImported{});
+    RequestId id = daemon_.expect([this, reply, refs = std::move(imported->refs)](const Answer& answer) {
+      if (answer.error) return reply->error(*answer.error);
+      Json branches = Json::object();
+      for (const NamedRef& ref : refs)
+        branches[ref.name] = ref.id.hex();
+      reply->success(
+          {{"imported", branches}, {"commit", commit_json(daemon_.reconciler().node().branch_commit)}});
+    });
+    daemon_.post(RequestNoticed{id});
+  });
+}
+
 void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> reply) {
   std::optional<std::string> branch = request.args.branch;
   std::optional<WallTime> until = request.args.until;
@@ -331,6 +419,7 @@ void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> repl
       reply,
       [name = *branch](Repository& repository) -> Result<std::optional<ObjectId>> {
         Result<std::optional<ObjectId>> tip = repository.tip(name);
+        if (tip && !*tip) tip = repository.ref("refs/remotes/origin/" + name);
         if (tip && !*tip) return fail("no branch '" + name + "'", ErrorCode::not_found);
         return tip;
       },
@@ -342,48 +431,36 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
   NodeIdentity identity = daemon_.node();
   if (request.args.node) identity = {.name = *request.args.node, .labels = {}};
   if (!request.args.labels.empty()) identity.labels = request.args.labels;
-  Catalog::Options options{
-      .node = std::move(identity), .specifiers = daemon_.machine().specifiers, .skips_invalid = false};
+  PlanQuestion question{.catalog = {.node = std::move(identity),
+                                    .specifiers = daemon_.machine().specifiers,
+                                    .skips_invalid = false},
+                        .from = node.applied_commit,
+                        .to = {},
+                        .prune_guard = daemon_.configuration().prune_guard,
+                        .denials = {},
+                        .signatures = daemon_.configuration().signatures,
+                        .verified = daemon_.reconciler().durable().verified,
+                        .applied = node.applied_commit};
+  // What failed on this node says nothing about another one.
+  if (!request.args.node) question.denials = daemon_.reconciler().durable().denials;
   std::string branch = node.branch;
-  std::optional<ObjectId> applied = node.applied_commit;
   std::string to = request.args.commit.value_or("HEAD");
   std::optional<std::string> from = request.args.from;
 
   ask_git<Json>(
       reply,
-      [options, branch, applied, to, from](Repository& repository) -> Result<Json> {
-        auto load = [&](const ObjectId& commit) -> Result<Snapshot> {
-          auto snapshot = load_snapshot(repository, commit, options);
-          if (snapshot) return *std::move(snapshot);
-          if (snapshot.error().unreadable) return std::unexpected(*snapshot.error().unreadable);
-          std::string first =
-              snapshot.error().errors.empty() ? "it is invalid" : to_string(snapshot.error().errors.front());
-          return fail("commit " + commit.abbreviated() + " cannot be applied: " + first);
-        };
+      [question, branch, to, from](Repository& repository) mutable -> Result<Json> {
         Result<ObjectId> target = repository.resolve(to, branch);
         if (!target) return std::unexpected(target.error());
-        std::optional<ObjectId> base = applied;
+        question.to = *target;
         if (from) {
-          Result<ObjectId> resolved = repository.resolve(*from, branch);
-          if (!resolved) return std::unexpected(resolved.error());
-          base = *resolved;
+          Result<ObjectId> base = repository.resolve(*from, branch);
+          if (!base) return std::unexpected(base.error());
+          question.from = *base;
         }
-        Result<Snapshot> after_it = load(*target);
-        if (!after_it) return std::unexpected(after_it.error());
-        Snapshot before_it;
-        if (base) {
-          Result<Snapshot> loaded = load(*base);
-          if (!loaded) return std::unexpected(loaded.error());
-          before_it = *std::move(loaded);
-        }
-        Json actions = Json::array();
-        for (const Action& action : make_plan(before_it.units, after_it->units).actions) {
-          actions.push_back(
-              {{"verb", to_string(action.verb)}, {"service", action.unit}, {"reason", action.reason}});
-        }
-        return Json{{"from", commit_json(base)}, {"to", target->hex()},
-                    {"node", options.node.name}, {"actions", actions},
-                    {"guard", nullptr},          {"warnings", diagnostics_json(after_it->warnings)}};
+        Result<PlanAnswer> answer = make_plan(repository, question);
+        if (!answer) return std::unexpected(answer.error());
+        return plan_json(question, *answer);
       },
       [reply](Json data) { reply->success(data); });
 }
@@ -426,18 +503,32 @@ void Requests::why(const Request& request, std::shared_ptr<Reply> reply) {
   std::vector<std::string> paths;
   for (const UnitSource& source : view->unit->sources)
     paths.push_back(source.path);
-  ask_git<std::vector<CommitInfo>>(
-      reply, [paths, applied](Repository& repository) { return repository.path_history(paths, *applied, 1); },
-      [reply, data, file = view->file](std::vector<CommitInfo> commits) mutable {
-        for (const CommitInfo& commit : commits) {
-          data["causes"].push_back({{"kind", "commit"},
-                                    {"message", commit.subject},
-                                    {"at", to_rfc3339(commit.at)},
-                                    {"commit", commit.id.hex()},
-                                    {"subject", commit.subject},
-                                    {"author", commit.author},
-                                    {"file", file}});
+  ask_git<Json>(
+      reply,
+      [paths, applied, file = view->file](Repository& repository) -> Result<Json> {
+        auto commits = repository.path_history(paths, *applied, 1);
+        if (!commits) return std::unexpected(commits.error());
+        if (commits->empty()) return Json::array();
+        const CommitInfo& commit = commits->front();
+        Json cause = {{"kind", "commit"},
+                      {"message", commit.subject},
+                      {"at", to_rfc3339(commit.at)},
+                      {"commit", commit.id.hex()},
+                      {"subject", commit.subject},
+                      {"author", commit.author},
+                      {"file", file}};
+        auto change = repository.first_change(paths, commit.id);
+        if (!change) return std::unexpected(change.error());
+        if (*change) {
+          cause["file"] = (*change)->path;
+          cause["line"] = (*change)->line;
+          cause["text"] = (*change)->text;
         }
+        return Json::array({cause});
+      },
+      [reply, data](const Json& commits) mutable {
+        for (const Json& commit : commits)
+          data["causes"].push_back(commit);
         reply->success(data);
       });
 }

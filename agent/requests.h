@@ -30,6 +30,9 @@ class Requests {
   void change_service(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
   void sync(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
   void rollback(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
+  void approve(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
+  void accept(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
+  void import_bundle(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
   void switch_branch(const Request& request, std::shared_ptr<Reply> reply);
   void plan(const Request& request, std::shared_ptr<Reply> reply);
   void history(const Request& request, const std::shared_ptr<Reply>& reply);

@@ -23,9 +23,13 @@ void add_commands(CLI::App& app, Session& session) {
   add_events(app, session);
   add_sync(app, session);
   add_rollback(app, session);
+  add_approve(app, session);
   add_switch(app, session);
+  add_accept(app, session);
+  add_import(app, session);
   add_history(app, session);
   add_plan(app, session);
+  add_nodes(app, session);
   add_verify(app, session);
   add_init(app, session);
   add_agent(app, session);

@@ -138,9 +138,9 @@ TEST_CASE("help is no mistake, for each command") {
   Outcome whole = run({"--help"});
   CHECK(whole.exit_code == 0);
   for (const char* command :
-       {"agent",   "status", "list",     "start",   "stop",       "restart",     "reload",
-        "logs",    "sync",   "rollback", "init",    "switch",     "plan",        "why",
-        "history", "events", "verify",   "version", "completion", "agent-reload"}) {
+       {"agent",   "status", "list",     "start",   "stop",       "restart",      "reload",
+        "logs",    "sync",   "rollback", "init",    "switch",     "plan",         "why",
+        "history", "events", "verify",   "version", "completion", "agent-reload", "approve"}) {
     INFO(command);
     CHECK(whole.out.find(std::string("  ") + command) != std::string::npos);
     Outcome help = run({command, "--help"});
@@ -293,6 +293,19 @@ TEST_CASE("sync and rollback ask for what was said, and a bad end is a failure")
       asked ==
       Request{.command = RequestCommand::rollback,
               .args = {.commit = "HEAD~1", .reason = "hot", .until = parse_rfc3339("2026-11-22T14:00:00Z")}});
+}
+
+TEST_CASE("approve asks for the commit that is meant, and fails when nothing is held") {
+  Request asked;
+  FakeAgent agent([&](const Request& request) {
+    asked = request;
+    if (!request.args.commit) return error_response({}, {"nothing is held"});
+    return success_response({}, {{"commit", std::string(40, 'c')}, {"sync", "synced"}, {"message", ""}});
+  });
+  CHECK(run({"approve", "cccc"}, agent.path()) == Outcome{0, "synced at cccccccccccc\n", ""});
+  CHECK(asked == Request{.command = RequestCommand::approve, .args = {.commit = "cccc"}});
+  CHECK(run({"approve", "--no-wait"}, agent.path()) == Outcome{1, "", "gitproc: nothing is held\n"});
+  CHECK(asked == Request{.command = RequestCommand::approve, .args = {.wait = false}});
 }
 
 TEST_CASE("a plan without changes is 0, with changes 2, with an error 1") {

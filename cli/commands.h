@@ -13,9 +13,13 @@ void add_service_operations(CLI::App& app, Session& session);  // start, stop, r
 void add_logs(CLI::App& app, Session& session);
 void add_sync(CLI::App& app, Session& session);
 void add_rollback(CLI::App& app, Session& session);
+void add_approve(CLI::App& app, Session& session);
+void add_accept(CLI::App& app, Session& session);
+void add_import(CLI::App& app, Session& session);
 void add_switch(CLI::App& app, Session& session);
 void add_init(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);
+void add_nodes(CLI::App& app, Session& session);
 void add_verify(CLI::App& app, Session& session);
 void add_why(CLI::App& app, Session& session);
 void add_history(CLI::App& app, Session& session);

@@ -90,6 +90,10 @@ Diagnostics check_against_machine(const Unit& unit, const SourceReader& read, bo
            name + "= names '" + printable(command.path) + "', which is no executable on this machine");
     }
   }
+  if (const std::optional<ExecCommand>& probe = unit.health->command; probe && !is_executable(probe->path)) {
+    warn("HealthCheckExec", probe->path,
+         "HealthCheckExec= names '" + printable(probe->path) + "', which is no executable on this machine");
+  }
   if (!unit.exec->user.empty() && !has_user(unit.exec->user)) {
     warn("User", unit.exec->user, "there is no user '" + printable(unit.exec->user) + "' on this machine");
   }

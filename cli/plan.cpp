@@ -11,6 +11,7 @@
 #include "cli/offline.h"
 #include "cli/text.h"
 #include "drivers/git/commit_loader.h"
+#include "reconcile/plan/guard.h"
 
 namespace gitproc {
 namespace {
@@ -58,6 +59,9 @@ Result<Json> plan_offline(const Options& options) {
     if (!loaded) return std::unexpected(error_of(loaded.error(), *from));
     before_it = std::move(loaded->units);
   }
+  Json guard = nullptr;
+  if (auto held = prune_guard(before_it, after_it->units))
+    guard = {{"kind", prune_guard_kind}, {"message", *held}};
   Json actions = Json::array();
   for (const Action& action : make_plan(before_it, after_it->units).actions) {
     actions.push_back(
@@ -67,7 +71,7 @@ Result<Json> plan_offline(const Options& options) {
               {"to", to->hex()},
               {"node", node.name},
               {"actions", actions},
-              {"guard", nullptr},
+              {"guard", guard},
               {"warnings", json_of(after_it->warnings)}};
 }
 

@@ -1,4 +1,4 @@
-// What sync and rollback share: asking for a commit and waiting until it has settled.
+// What sync, rollback and approve share: asking for a commit and waiting until it has settled.
 #pragma once
 
 #include "cli/session.h"

@@ -131,6 +131,15 @@ std::string hold_text(const Json& status) {
   return commit.empty() ? text : commit + ": " + text;
 }
 
+// ", would restart web": what the tip would do, were the node not pinned.
+std::string pending_text(const Json& status) {
+  const Json& pending = field(status, "pending");
+  if (!pending.is_object()) return "";
+  std::string summary = text_of(pending, "summary"), error = text_of(pending, "error");
+  std::string text = summary.empty() ? "" : ", " + for_terminal(summary);
+  return error.empty() ? text : text + " (" + for_terminal(error) + ")";
+}
+
 void print_node(const Json& status, Session& session) {
   Output& out = session.out;
   std::string sync = text_of(status, "sync");
@@ -147,7 +156,8 @@ void print_node(const Json& status, Session& session) {
   if (desired != applied) fields.add("Desired", commit_text(status, desired));
   fields.add("Applied", applied.empty() ? "nothing yet" : commit_text(status, applied));
   auto behind = integer_of(status, "behind").value_or(0);
-  if (behind > 0) fields.add("Behind", counted(static_cast<std::uint64_t>(behind), "commit"));
+  if (behind > 0)
+    fields.add("Behind", counted(static_cast<std::uint64_t>(behind), "commit") + pending_text(status));
   fields.add("Services", services_text(status, out));
   fields.add("Failed", failed_lines(status, out));
   fields.add("Held", joined(status, "held_services"));
@@ -181,6 +191,26 @@ std::string use_text(const Json& service) {
   return join(parts, ", ");
 }
 
+// "failed  2026-11-22T23:02:10Z, 5s ago, took 3ms: HTTP 503", the newest first.
+std::vector<std::string> probe_lines(const Json& service, const Session& session) {
+  std::vector<Json> probes = items_of(service, "probes");
+  std::vector<std::string> lines;
+  for (auto probe = probes.rbegin(); probe != probes.rend(); ++probe) {
+    bool is_healthy = flag_of(*probe, "healthy");
+    std::string line =
+        session.out.paint(is_healthy ? "passed" : "failed", is_healthy ? Style::plain : Style::red);
+    if (auto at = time_of(*probe, "at")) line += "  " + session.shown_time(*at);
+    const Json& duration = field(*probe, "duration");
+    if (duration.is_number()) {
+      auto took = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(duration.get<double>()));
+      line += ", took " + human_duration(took);
+    }
+    std::string detail = text_of(*probe, "detail");
+    lines.push_back(detail.empty() ? line : line + ": " + for_terminal(detail));
+  }
+  return lines;
+}
+
 std::string file_text(const Json& service) {
   std::string text = for_terminal(text_of(service, "file"));
   std::string commit = for_terminal(short_commit(text_of(service, "commit")));
@@ -203,6 +233,7 @@ void print_service(const Json& service, Session& session) {
   if (restarts > 0) fields.add("Restarts", std::to_string(restarts));
   std::string health = text_of(service, "health");
   if (health != "none") fields.add("Health", for_terminal(health));
+  fields.add("Probes", probe_lines(service, session));
   fields.add("Desired", for_terminal(text_of(service, "desired")) +
                             (flag_of(service, "held") ? ", but stopped by an operator" : ""));
   fields.add("File", file_text(service));

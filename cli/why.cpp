@@ -22,6 +22,7 @@ std::string cause_text(const Json& cause, const Session& session) {
   if (std::string file = text_of(cause, "file"); !file.empty()) {
     auto line = integer_of(cause, "line").value_or(0);
     text += ", " + for_terminal(file) + (line > 0 ? ":" + std::to_string(line) : "");
+    if (std::string changed = text_of(cause, "text"); !changed.empty()) text += ": " + for_terminal(changed);
   }
   if (auto at = time_of(cause, "at"))
     text += session.out.paint(" (" + session.shown_time(*at) + ")", Style::faint);

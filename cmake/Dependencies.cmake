@@ -11,6 +11,9 @@ find_library(LIBGIT2_FILE git2 HINTS ${LIBGIT2_LIBRARY_DIRS} REQUIRED)
 find_library(CURL_FILE curl REQUIRED)
 gitproc_lazy_library(libgit2 ${LIBGIT2_FILE} "${LIBGIT2_INCLUDE_DIRS}")
 gitproc_lazy_library(libcurl ${CURL_FILE} "${CURL_INCLUDE_DIRS}")
+pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib>=0.11)
+pkg_check_modules(prometheus REQUIRED IMPORTED_TARGET prometheus-cpp-core)
+pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl>=3.0)
 
 # Standalone Asio is headers only and ships no CMake package.
 find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)

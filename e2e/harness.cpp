@@ -157,9 +157,12 @@ Sandbox::~Sandbox() {
   if (agent_ > 0) stop_agent();
   std::error_code ignored;
   if (std::getenv("GITPROC_KEEP") == nullptr) std::filesystem::remove_all(folder_, ignored);
-  // The cgroup of this sandbox's agents, where there is one; its services are gone by now.
-  for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-    std::string parent = std::string(mount) + "/" + std::filesystem::path(folder_).filename().string();
+  // The cgroups of this sandbox's agents, in each hierarchy that has one; its services are gone by now.
+  std::vector<std::string> mounts = {"/sys/fs/cgroup"};
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/fs/cgroup", ignored))
+    mounts.push_back(entry.path());
+  for (const std::string& mount : mounts) {
+    std::string parent = mount + "/" + std::filesystem::path(folder_).filename().string();
     if (!std::filesystem::exists(parent + "/cgroup.procs")) continue;
     for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
       if (entry.is_directory()) ::rmdir(entry.path().c_str());

@@ -111,8 +111,9 @@ TEST_CASE("a fork bomb ends at TasksMax=, and the agent goes on answering", "[li
   if (run({"perl", "-e", "1"}).exit_code != 0) GITPROC_SKIP("perl is not installed");
   Sandbox box;
   // Not lit before the limit is seen to be there.
-  box.write("bomb.service", "[Service]\nExecStartPre=/bin/sh -c 'test \"$$(cat " + tasks_file(box, "bomb") +
-                                ")\" = 40'\nExecStart=/usr/bin/perl -e 'fork while 1'\nTasksMax=40\n");
+  box.write("bomb.service",
+            "[Service]\nExecStartPre=/bin/sh -c 'test \"$$(cat " + tasks_file(box, "bomb") +
+                ")\" = 40'\nExecStart=/usr/bin/perl -e 'fork while 1'\nTasksMax=40\nTimeoutStopSec=1\n");
   box.write("other.service", sleeper);
   box.commit();
   box.start_agent();
@@ -122,7 +123,7 @@ TEST_CASE("a fork bomb ends at TasksMax=, and the agent goes on answering", "[li
   });
   auto before = std::chrono::steady_clock::now();
   CHECK(box.cli({"restart", "other"}).exit_code == 0);
-  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(10));
+  CHECK(std::chrono::steady_clock::now() - before < patience);
   CHECK(box.service("bomb")["tasks"].get<int>() <= 40);
   CHECK(box.cli({"stop", "bomb"}).exit_code == 0);
   CHECK(box.service("bomb")["pid"].is_null());
@@ -229,6 +230,31 @@ TEST_CASE("a service that runs without limits gets one that covers all of its pr
   CHECK(read_text(current) == "4\n");
 }
 
+TEST_CASE(
+    "a service makes groups of its own in what Delegate= gives it, and can still be reloaded and restarted",
+    "[limits]") {
+  NEED_CONTROLLERS();
+  if (!std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers"))
+    GITPROC_SKIP("no cgroup v2 with controllers");
+  Sandbox box;
+  std::string group = "/sys/fs/cgroup/" + group_name(box) + "/maker";
+  write_text(box.path("make.sh"),
+             "set -e\nmkdir -p " + group + "/own\necho $$ > " + group + "/own/cgroup.procs\necho +pids > " +
+                 group + "/cgroup.subtree_control\necho 7 > " + group + "/own/pids.max\necho done >> " +
+                 box.path("made") + "\nexec sleep 1000\n");
+  box.write("maker.service", "[Service]\nUser=nobody\nExecStart=/bin/sh " + box.path("make.sh") +
+                                 "\nExecReload=/bin/true\nDelegate=pids\n");
+  box.commit();
+  write_text(box.path("made"), "");
+  ::chmod(box.path("made").c_str(), 0666);
+  box.start_agent();
+  box.expect("its groups", [&] { return read_text(box.path("made")) == "done\n"; });
+  CHECK(read_text(group + "/own/pids.max") == "7\n");
+  CHECK(box.cli({"reload", "maker"}).exit_code == 0);
+  CHECK(box.cli({"restart", "maker"}).exit_code == 0);
+  box.expect("its groups again", [&] { return read_text(box.path("made")) == "done\ndone\n"; });
+}
+
 TEST_CASE("what the kernel cannot enforce is told, or refuses the service", "[limits]") {
   NEED_CONTROLLERS();
   Sandbox box;
@@ -247,8 +273,9 @@ TEST_CASE("what the kernel cannot enforce is told, or refuses the service", "[li
 }
 
 TEST_CASE("what cannot die is named, and not waited for", "[limits]") {
-  if (::access("/sys/fs/cgroup/freezer/tasks", W_OK) != 0)
-    GITPROC_SKIP("needs root and the v1 freezer: what is frozen there does not die of SIGKILL");
+  bool has_freezer = ::access("/sys/fs/cgroup/freezer/tasks", W_OK) == 0;
+  if (!has_freezer || !std::filesystem::exists("/sys/fs/cgroup/unified"))
+    GITPROC_SKIP("needs root and the v1 freezer beside v2: what is frozen there does not die of SIGKILL");
   Sandbox box;
   box.write("stuck.service", sleeper + "TimeoutStopSec=500ms\n");
   box.commit();
@@ -275,6 +302,7 @@ TEST_CASE("an ordinary user's agent uses the subtree that it was given", "[limit
   constexpr uid_t user = 65534;
   const bool is_unified = std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers");
   const std::string mount = is_unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+  if (::access(mount.c_str(), W_OK) != 0) GITPROC_SKIP("no cgroup v2 tree");
   Sandbox box(user);
   std::string given = mount + "/" + group_name(box) + "-given";
   REQUIRE(::mkdir(given.c_str(), 0755) == 0);

@@ -118,7 +118,10 @@ TEST_CASE("output is captured, shown and followed") {
   CHECK(box.cli({"logs", "talk", "-n", "1"}).out.find("err") != std::string::npos);
   CHECK(box.cli_json({"history"})["history"][0]["commit"] == commit);
   CHECK(box.cli({"events"}).out.find("talk") != std::string::npos);
-  CHECK(box.cli({"why", "talk"}).out.find("change") != std::string::npos);
+  box.write("talk.service", "[Service]\nType=oneshot\nExecStart=/bin/echo again\n");
+  std::string changed = box.commit();
+  box.expect_applied(changed);
+  CHECK(box.cli({"why", "talk"}).out.find("talk.service:3: ExecStart=/bin/echo again") != std::string::npos);
 }
 
 TEST_CASE("a crash is restarted as Restart= says, and a start limit ends it") {
@@ -269,4 +272,42 @@ TEST_CASE("a health check over HTTP or TCP gates dependents, and its failure res
     Json api = box.service("api");
     return api["pid"].is_number() && api["pid"] != before && api["health"] == "healthy";
   });
+}
+
+TEST_CASE("a health check by a command runs in the service's surroundings, and status tells what it found") {
+  Sandbox box;
+  const std::string probe =
+      "HealthCheckExec=/bin/sh -c 'test ! -e $SICK || { echo it is sick >&2; exit 3; }'\n";
+  auto unit = [&](const std::string& health) {
+    return "[Service]\nExecStartPre=/bin/rm -f " + box.path("sick") + "\nExecStart=/bin/sleep 1000\n" +
+           "RestartSec=0\nEnvironment=SICK=" + box.path("sick") + "\n[X-GitProc]\n" + health;
+  };
+  box.write("web.service", unit(""));
+  std::string commit = box.commit();
+  box.start_agent();
+  box.expect_applied(commit);
+  pid_t before = box.pid("web");
+  CHECK(box.service("web")["health"] == "none");
+
+  // Health settings apply to the process that runs.
+  box.write("web.service",
+            unit(probe + "HealthCheckInterval=200ms\nHealthCheckRetries=2\nHealthCheckSuccessThreshold=2\n"));
+  box.expect_applied(box.commit());
+  box.expect("it to be healthy", [&] { return box.service("web")["health"] == "healthy"; });
+  CHECK(box.pid("web") == before);
+
+  write_text(box.path("sick"), "");
+  box.expect("it to be restarted", [&] {
+    Json web = box.service("web");
+    return web["pid"].is_number() && web["pid"] != before && web["health"] == "healthy";
+  });
+  CHECK(box.service("web")["restarts"] == 1);
+  bool has_failure = false;
+  Json probes = box.cli_json({"status", "web"})["probes"];
+  for (const Json& result : probes) {
+    has_failure |= result["healthy"] == false && result["detail"] == "exited with status 3: it is sick" &&
+                   result["duration"].is_number() && result["at"].is_string();
+  }
+  CHECK(has_failure);
+  CHECK(probes.size() <= 10);
 }

@@ -11,15 +11,20 @@
 #include "reconcile/base/error.h"
 #include "reconcile/base/ids.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/trust/policy.h"
 #include "reconcile/unit/unit.h"
 
 namespace gitproc {
 
 // --- git ---
 
-// -> CommitLoaded, CommitRejected or CommitUnreadable. One at a time.
+// -> CommitLoaded, CommitRejected or CommitUnreadable. One at a time. Where there is a signature policy, it is judged
+// first, before any file of the commit is looked at, but for one that was applied before.
 struct LoadCommit {
   ObjectId commit;
+  std::string branch;        // whose tip it is; "": it was asked for by name, and may be old
+  VerifiedCommits verified;  // what was found good before
+  bool was_applied = false;
 };
 
 // Make <state-dir>/tree the tree of this commit. -> TreeExported
@@ -28,10 +33,37 @@ struct ExportTree {
 };
 
 // refs/gitproc/<marker>: keeps the commit from gc and survives the state file. nullopt removes it.
-enum class Marker { applied, healthy, pinned };
+enum class Marker { fetched, verified, applied, healthy, pinned };
 struct SetMarker {
   Marker marker = Marker::applied;
   std::optional<ObjectId> commit;
+};
+
+// Get from the remote what it has and this repository has not. -> Fetched. One at a time.
+struct Fetch {};
+
+// How the tips stand to each other that a branch may mean. -> TipsCompared
+struct TipQuestion {
+  std::string branch;
+  std::optional<ObjectId> local;    // refs/heads/<branch>
+  ObjectId remote;                  // refs/remotes/origin/<branch>
+  std::optional<ObjectId> base;     // what the remote's branch was when it was followed last
+  std::optional<ObjectId> applied;  // on this node
+
+  bool operator==(const TipQuestion&) const = default;
+};
+struct CompareTips {
+  TipQuestion question;
+};
+
+// Move the local branch (make it, where `from` is nullopt); done only where it is at `from` still and no working
+// tree has it checked out.
+struct MoveBranch {
+  std::string branch;
+  std::optional<ObjectId> from;
+  ObjectId to;
+
+  bool operator==(const MoveBranch&) const = default;
 };
 
 // --- processes ---
@@ -106,6 +138,7 @@ struct StartProbe {  // -> ProbeFinished, within the unit's HealthCheckTimeout=
   ServiceId service;
   UnitPtr unit;
   Pid main_pid = 0;
+  InvocationId invocation;
 };
 
 struct CancelProbe {
@@ -147,7 +180,7 @@ struct Answer {
 // A change that people and `gitproc events` are told of.
 struct Announce {
   std::string service;  // "" for the node
-  std::string kind;     // "state", "applied", "rejected", "pinned", "unhealthy", ...
+  std::string kind;     // "state", "applied", "rejected", "pinned", "rolled-back", "held", "unhealthy", ...
   std::string from;
   std::string to;
   std::string reason;
@@ -157,9 +190,9 @@ struct Announce {
 // The ordered end: every service is as ShutdownRequested wanted.
 struct ExitAgent {};
 
-using Command = std::variant<LoadCommit, ExportTree, SetMarker, Spawn, Kill, AwaitMainPid, CleanUp,
-                             AdjustLimits, FindSurvivors, CheckConditions, Preflight, StartProbe, CancelProbe,
-                             RunRecord, Answer, Announce, ExitAgent>;
+using Command = std::variant<LoadCommit, ExportTree, SetMarker, Fetch, CompareTips, MoveBranch, Spawn, Kill,
+                             AwaitMainPid, CleanUp, AdjustLimits, FindSurvivors, CheckConditions, Preflight,
+                             StartProbe, CancelProbe, RunRecord, Answer, Announce, ExitAgent>;
 using Commands = std::vector<Command>;
 
 }  // namespace gitproc

@@ -13,7 +13,9 @@
 #include "reconcile/base/error.h"
 #include "reconcile/base/ids.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/command.h"
 #include "reconcile/desired/snapshot.h"
+#include "reconcile/trust/policy.h"
 
 namespace gitproc {
 
@@ -23,20 +25,50 @@ namespace gitproc {
 struct TipObserved {
   std::string branch;
   std::optional<ObjectId> tip;
-  std::string error;  // why there is no tip
+  std::string error;                   // why there is no tip
+  std::optional<ObjectId> remote_tip;  // of refs/remotes/origin/<branch>, as last fetched
 };
+
+// A Fetch ended; what it brought was told by TipObserved before.
+struct Fetched {
+  enum class Fault {
+    none,
+    failed,   // the remote is down, hangs, lies, or has no such branch
+    refused,  // it refuses our credentials: asking often makes it worse
+  };
+  Fault fault = Fault::none;
+  std::string error;  // "" when it went well; without secrets
+};
+
+// Answers CompareTips.
+struct TipsCompared {
+  // Of the local branch to the remote's.
+  enum class Relation { equal, ahead, behind, diverged };
+  TipQuestion question;
+  std::string error;  // "" when they could be compared
+  Relation relation = Relation::equal;
+  bool is_local_in_base = false;         // the local branch holds nothing that `base` does not hold
+  bool is_remote_after_base = false;     // equal counts as after
+  bool is_remote_after_applied = false;  // the same
+};
+
+// Commits were taken from a bundle into refs/remotes/origin.
+struct BundleImported {};
 
 // A LoadCommit ended well. `changes` is relative to the commit loaded before it (all units, the first time).
 struct CommitLoaded {
   CommitInfo commit;
   std::vector<UnitChange> changes;
-  Diagnostics warnings;  // all warnings of the commit, not only of what changed
+  Diagnostics warnings;                    // all warnings of the commit, not only of what changed
+  std::optional<VerifiedCommit> verified;  // it met the signature policy
 };
 
-// A LoadCommit ended because the commit is invalid; what was loaded before stays loaded.
+// A LoadCommit ended because the commit is invalid, or is refused by the signature policy; what was loaded before stays
+// loaded.
 struct CommitRejected {
   CommitInfo commit;
   Diagnostics errors;
+  std::optional<VerifiedCommit> verified;  // it met the signature policy, and is wrong in another way
 };
 
 // A LoadCommit ended because the commit cannot be read (missing or corrupt object): never taken for deletion.
@@ -158,12 +190,33 @@ struct SyncRequested {
   std::string by;
 };
 
+// Somebody wants the remote to be asked now: a webhook.
+struct FetchRequested {
+  std::string by;
+};
+
+// `gitproc accept`: exactly this tip of the remote's branch is to be followed, although it is held.
+struct AcceptRequested {
+  RequestId request;
+  ObjectId commit;
+  std::string by;
+  bool waits = true;
+};
+
 struct RollbackRequested {
   RequestId request;
   std::optional<ObjectId> commit;  // already resolved; nullopt: the newest other one that was healthy here
   std::string by;
   std::string reason;
   std::optional<WallTime> until;
+  bool waits = true;
+};
+
+// Lets a commit go ahead that the prune guard holds.
+struct ApproveRequested {
+  RequestId request;
+  std::optional<ObjectId> commit;  // already resolved; nullopt: the one that is held
+  std::string by;
   bool waits = true;
 };
 
@@ -186,7 +239,8 @@ struct ShutdownRequested {
 using Event =
     std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
                  SpawnFailed, ProcessExited, OomKilled, LimitsDrifted, SurvivorsFound, Emptied, MainPidFound,
-                 Notified, ConditionsChecked, PreflightChecked, ProbeFinished, ServiceRequested,
-                 SyncRequested, RollbackRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
+                 Notified, ConditionsChecked, PreflightChecked, ProbeFinished, Fetched, TipsCompared,
+                 BundleImported, ServiceRequested, SyncRequested, FetchRequested, AcceptRequested,
+                 RollbackRequested, ApproveRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
 
 }  // namespace gitproc

@@ -200,10 +200,23 @@ void Reconciler::State::take(const RequestNoticed& event) { answer(event.request
 // --- the node ---
 
 void Reconciler::State::take(const SyncRequested& event) {
+  if (options.remote) {
+    remote.waiting.push_back(event);  // a fetch that runs may have missed what it is about
+  } else {
+    begin_sync(event);
+  }
+}
+
+void Reconciler::State::begin_sync(const SyncRequested& event) {
   if (durable.pin) lift_pin("sync by " + event.by);
   cause = "sync";
   retry_at = never;
-  if (event.retries) rejected.reset();
+  if (event.retries) {
+    rejected.reset();
+    denied.reset();
+    drop_retreat();
+    if (!durable.denials.empty()) change_durable().denials.clear();
+  }
   // Failed services are tried again; so is a change that was left undone for want of something.
   std::vector<ServiceId> failed(bad.begin(), bad.end());
   for (ServiceId id : failed) {
@@ -220,10 +233,15 @@ void Reconciler::State::take(const SyncRequested& event) {
     after_change(service);
     touch(service);
   }
-  if (!event.waits) {
-    answer(event.request, "");
+  await_settled(event.request, event.waits);
+}
+
+// Answers at once, or when the node has settled.
+void Reconciler::State::await_settled(RequestId request, bool waits) {
+  if (waits) {
+    syncs.push_back({request, after(now.instant, options.rollout_deadline), ""});
   } else {
-    syncs.push_back({event.request, after(now.instant, options.rollout_deadline)});
+    answer(request, "");
   }
 }
 
@@ -241,15 +259,12 @@ void Reconciler::State::take(const RollbackRequested& event) {
     return;
   }
   pin_before = durable.pin;
-  is_pin_tried = loaded && loaded->id == *commit;
+  bool is_good = !options.verifies_signatures || is_verified(durable.verified, *commit, "");
+  is_pin_tried = loaded && loaded->id == *commit && is_good;
   if (rejected && rejected->id == *commit) rejected.reset();
   set_pin(
       Pin{.commit = *commit, .by = event.by, .at = now.wall, .reason = event.reason, .until = event.until});
-  if (!event.waits) {
-    answer(event.request, "");
-  } else {
-    syncs.push_back({event.request, after(now.instant, options.rollout_deadline)});
-  }
+  await_settled(event.request, event.waits);
 }
 
 void Reconciler::State::take(const ShutdownRequested& event) {
@@ -269,11 +284,11 @@ void Reconciler::State::take(const ShutdownRequested& event) {
 
 void Reconciler::State::answer_syncs() {
   if (syncs.empty()) return;
-  SyncState state = sync_state();
+  SyncState state = is_returning() ? SyncState::progressing : sync_state();
   std::erase_if(syncs, [&](const WaitingSync& sync) {
     if (state == SyncState::progressing && now.instant < sync.deadline) return false;
     if (state == SyncState::synced) {
-      answer(sync.request, "");
+      answer(sync.request, sync.message);
     } else if (state == SyncState::progressing) {
       refuse(sync.request,
              "not settled in time: " + std::to_string(in_motion.size()) + " services still in motion");
@@ -284,11 +299,19 @@ void Reconciler::State::answer_syncs() {
   });
 }
 
+bool Reconciler::State::is_rejection_shown() const {
+  return rejected && !loading && (target() == rejected->id || tip == rejected->id);
+}
+
 SyncState Reconciler::State::sync_state() const {
   std::optional<ObjectId> wanted = target();
   if (!read_error.empty() || (!tip_error.empty() && !durable.pin)) return SyncState::error;
-  if (rejected && !loading && (wanted == rejected->id || tip == rejected->id)) return SyncState::rejected;
-  bool is_there = current && wanted == current->id && !has_staged_commit && !is_booting;
+  if (is_rejection_shown()) return SyncState::rejected;
+  if (denial_of_tip() != nullptr) return SyncState::rejected;
+  if (any_hold() != nullptr) return SyncState::held;
+  if (remote.asked) return SyncState::progressing;
+  bool is_there =
+      current && wanted == current->id && is_trusted(*wanted) && !has_staged_commit && !is_booting;
   if (!is_there || is_applying || !in_motion.empty()) return SyncState::progressing;
   return bad.empty() ? SyncState::synced : SyncState::degraded;
 }
@@ -297,9 +320,11 @@ std::string Reconciler::State::sync_error() const {
   switch (sync_state()) {
     case SyncState::error: return tip_error.empty() || durable.pin ? read_error : tip_error;
     case SyncState::rejected:
+      if (!is_rejection_shown())
+        return *denial_of_tip() + "; change it, or try it again by 'gitproc sync --retry'";
       return rejection.empty() ? "the commit was rejected" : to_string(rejection.front());
     case SyncState::degraded: return bad_services();
-    case SyncState::held:
+    case SyncState::held: return any_hold()->message;
     case SyncState::progressing:
     case SyncState::synced: return "";
   }

@@ -21,7 +21,11 @@ std::string_view to_string(SyncState state) {
 
 Reconciler::State::State(Options given_options, DurableState given_durable,
                          std::vector<AdoptedService> given_adopted)
-    : options(std::move(given_options)), durable(std::move(given_durable)), ids(options.seed) {
+    : options(std::move(given_options)),
+      durable(std::move(given_durable)),
+      ids(options.seed),
+      remote{.schedule =
+                 FetchSchedule(options.remote ? options.remote->poll_interval : infinite, options.seed)} {
   // An operator's start lasts until the next boot.
   std::erase_if(durable.operator_starts,
                 [this](const auto& entry) { return entry.second.boot_id != options.boot_id; });
@@ -30,8 +34,16 @@ Reconciler::State::State(Options given_options, DurableState given_durable,
     adopted.emplace(record.name, std::move(record));
   }
   is_booting = boot_commit().has_value();
+  if (!durable.healthy) {
+    // Told by the history alone, before it was remembered by itself.
+    auto known = std::find_if(durable.history.rbegin(), durable.history.rend(),
+                              [](const HistoryEntry& entry) { return entry.outcome == Outcome::healthy; });
+    if (known != durable.history.rend()) durable.healthy = known->commit;
+  }
   // The former agent may have been killed between the state file and the repository.
   emit(SetMarker{Marker::applied, durable.applied});
+  if (durable.healthy) emit(SetMarker{Marker::healthy, durable.healthy});
+  if (!durable.verified.empty()) emit(SetMarker{Marker::verified, durable.verified.back().commit});
   emit(SetMarker{Marker::pinned, durable.pin ? std::optional(durable.pin->commit) : std::nullopt});
 }
 
@@ -53,15 +65,18 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
     act(service, [](Lifecycle& life, LifecycleContext& context) { life.on_deadline(context); });
     touch(service);
   }
-  pursue_target();
-  // Looking at one service can concern others; the marks only ever grow in a step, so this ends.
-  while (!queue.empty()) {
-    Service* service = table.at(queue.front());
-    queue.pop_front();
-    service->is_queued = false;
-    evaluate(*service);
-  }
-  check_rollout();
+  pursue_remote();
+  do {
+    pursue_target();
+    // Looking at one service can concern others; the marks only ever grow in a step, so this ends.
+    while (!queue.empty()) {
+      Service* service = table.at(queue.front());
+      queue.pop_front();
+      service->is_queued = false;
+      evaluate(*service);
+    }
+    check_rollout();
+  } while (std::exchange(is_target_news, false));
   for (ServiceId id : std::exchange(changed, {})) {
     if (Service* service = table.at(id)) {
       answer_waiting(*service);
@@ -75,7 +90,9 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
 
 Instant Reconciler::next_deadline() const {
   Instant next = state_->timers.empty() ? never : state_->timers.begin()->first;
-  next = std::min({next, state_->retry_at, state_->healthy_at});
+  next = std::min({next, state_->retry_at, state_->healthy_at, state_->trial_due()});
+  // Who is ending fetches no more.
+  if (!state_->is_shutting_down) next = std::min(next, state_->remote.schedule.next());
   for (const WaitingSync& sync : state_->syncs)
     next = std::min(next, sync.deadline);
   if (state_->durable.pin && state_->durable.pin->until) {

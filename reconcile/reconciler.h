@@ -49,12 +49,32 @@ struct ServiceView {
 enum class SyncState { synced, progressing, degraded, held, rejected, error };
 std::string_view to_string(SyncState state);
 
+// What waits for an operator before it is applied, and why: "prune" (the prune guard), "force-push", "diverged".
+struct Hold {
+  std::string kind;
+  ObjectId commit;
+  std::string message;
+
+  bool operator==(const Hold&) const = default;
+};
+
+// How it stands with the remote.
+struct RemoteView {
+  std::optional<WallTime> last_fetch, last_success;
+  std::string error;  // of the last fetch, "" when it went well
+  bool is_fetching = false;
+
+  bool operator==(const RemoteView&) const = default;
+};
+
 struct NodeView {
   std::string branch;
   std::optional<ObjectId> branch_commit;   // the tip
   std::optional<ObjectId> desired_commit;  // what this node wants to run
   std::optional<ObjectId> applied_commit;  // the last one that was applied to its end
   std::optional<Pin> pin;
+  std::optional<Hold> hold;
+  std::optional<RemoteView> remote;
   SyncState sync = SyncState::progressing;
   std::string error;     // of the gravest kind, "" when synced
   Diagnostics warnings;  // of the loaded commit; with errors first when the tip was rejected
@@ -63,11 +83,22 @@ struct NodeView {
 
 class Reconciler {
  public:
+  struct Remote {
+    Duration poll_interval = std::chrono::minutes(1);
+    bool follows_force_push = false;
+
+    bool operator==(const Remote&) const = default;
+  };
   struct Options {
     std::string boot_id;     // changes with every boot and every new container
     std::uint64_t seed = 0;  // for invocation ids
     Duration min_healthy_time = std::chrono::seconds(10);
-    Duration rollout_deadline = std::chrono::minutes(5);  // how long sync and rollback wait to settle
+    // How long sync and rollback wait to settle, and a commit on trial may take to become healthy.
+    Duration rollout_deadline = std::chrono::minutes(5);
+    bool auto_rollback = false;
+    bool prune_guard = false;
+    bool verifies_signatures = false;  // commits must meet a policy, which LoadCommit judges
+    std::optional<Remote> remote;      // nullopt: the repository is only local
   };
 
   // `adopted` are the services an earlier agent left running, or latched, in this boot.
@@ -82,9 +113,14 @@ class Reconciler {
 
   // --- views, for status ---
   NodeView node() const;
+  SyncState sync() const;                     // node().sync alone, at no cost
+  std::string sync_error() const;             // node().error alone
   std::optional<ObjectId> tip() const;        // of the followed branch, as last observed
+  std::optional<ObjectId> desired() const;    // NodeView::desired_commit
   std::vector<ServiceView> services() const;  // by name
   std::optional<ServiceView> service(std::string_view name) const;
+  // Its last health probes, the newest last; empty where there is no such service.
+  std::vector<ProbeResult> probes(std::string_view name) const;
   std::optional<ServiceId> find(std::string_view name) const;
   // The name of a service; the id must have come from this Reconciler.
   const std::string& name_of(ServiceId id) const;

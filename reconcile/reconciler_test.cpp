@@ -155,6 +155,10 @@ class World {
     events.push_back(std::move(loaded));
   }
   void carry_out(const ExportTree& tree) { events.push_back(TreeExported{tree.commit, ""}); }
+  // Nothing here has a remote; remotes_test.cpp tells their stories.
+  void carry_out(const Fetch&) {}
+  void carry_out(const CompareTips&) {}
+  void carry_out(const MoveBranch&) {}
   void carry_out(const SetMarker& marker) {
     markers.erase(marker.marker);
     if (marker.commit) markers.emplace(marker.marker, *marker.commit);

@@ -31,6 +31,7 @@ UnitPtr stand_in(const AdoptedService& record, const Unit* successor) {
 std::optional<ObjectId> Reconciler::State::target() const {
   if (is_booting) return boot_commit();
   if (durable.pin) return durable.pin->commit;
+  if (durable.retreat && (!tip || is_refused(*tip))) return durable.retreat->to;
   return tip;
 }
 
@@ -44,18 +45,35 @@ std::optional<ObjectId> Reconciler::State::boot_commit() const {
   return std::nullopt;
 }
 
+std::string Reconciler::State::wanted_branch() const {
+  bool is_tip = !durable.pin && target() == tip;
+  return is_tip ? tip_branch : "";
+}
+
+// What was applied is loaded again at the start, to know what runs; before anything else is made of it, it is judged.
+bool Reconciler::State::is_trusted(const ObjectId& commit) const {
+  return !options.verifies_signatures || is_booting || is_verified(durable.verified, commit, wanted_branch());
+}
+
+bool Reconciler::State::is_rejected(const ObjectId& commit) const {
+  if (!rejected || rejected->id != commit) return false;
+  // Of what is too old as a tip something else may become by name, or as the tip of another branch.
+  bool is_tip = !durable.pin && commit == tip;
+  return !options.verifies_signatures || rejected_branch == (is_tip ? tip_branch : "");
+}
+
+void Reconciler::State::note_verified(const std::optional<VerifiedCommit>& verified) {
+  if (!verified) return;
+  remember(change_durable().verified, *verified);
+  emit(SetMarker{Marker::verified, verified->commit});
+}
+
 const char* Reconciler::State::target_cause() const {
   if (is_booting) return "start";
   if (durable.pin) return "rollback";
+  if (durable.retreat && target() == durable.retreat->to && tip != durable.retreat->to)
+    return "auto-rollback";
   return cause == "sync" || cause == "switch" ? cause.c_str() : "commit";
-}
-
-void Reconciler::State::take(const TipObserved& event) {
-  branch = event.branch;
-  tip_error = event.tip ? "" : event.error;
-  if (event.tip && event.tip != tip) cause = "commit";
-  if (event.tip) tip = event.tip;  // an unreadable branch keeps what was known of it
-  retry_at = never;
 }
 
 void Reconciler::State::take(const BranchSwitched& event) {
@@ -77,22 +95,40 @@ void Reconciler::State::pursue_target() {
   if (durable.branch_override && durable.branch_override->until &&
       now.wall >= *durable.branch_override->until) {
     change_durable().branch_override.reset();
+    emit(Announce{"", "switched", "", "", "its time is up", std::nullopt});
   }
   if (retry_at <= now.instant) retry_at = never;
   std::optional<ObjectId> wanted = target();
   if (wanted != unread) read_error.clear();
   if (loading || exporting || !wanted || is_shutting_down || retry_at != never) return;
-  if (loaded && loaded->id == *wanted) {
-    if (!has_staged_commit && current && current->id == *wanted) end_settling_in();
+  bool is_tip_refused = !is_booting && !durable.pin && tip && is_refused(*tip);
+  if (is_tip_refused) {
+    // What it runs is what it is to run, whatever was loaded to find that out.
+    bool is_there = current && (wanted == tip || current->id == *wanted);
+    if (is_there || wanted == tip) read_error.clear();
+    if (is_there) return end_settling_in();
+    if (wanted == tip) return;
+  }
+  if (loaded && loaded->id == *wanted && is_trusted(*wanted)) {
+    if (!has_staged_commit && current && current->id == *wanted) {
+      end_settling_in();
+      if (is_tip_followed()) follow_tip();
+    }
     if (has_staged_commit) {
+      // Where it is not admitted there may be something else to go to.
+      if (is_tip_followed() && !admit_tip()) return pursue_target();
       exporting = loaded;
       emit(ExportTree{loaded->id});
     }
     return;
   }
-  if (rejected && rejected->id == *wanted) return;
+  if (is_rejected(*wanted)) return;
   loading = wanted;
-  emit(LoadCommit{*wanted});
+  loading_branch = wanted_branch();
+  emit(LoadCommit{.commit = *wanted,
+                  .branch = loading_branch,
+                  .verified = options.verifies_signatures ? durable.verified : VerifiedCommits{},
+                  .was_applied = is_booting});
 }
 
 // What this node is to run cannot be read now: it runs what it knows. What it does not know stays as it is, for
@@ -127,9 +163,12 @@ void Reconciler::State::retry_boot() {
 void Reconciler::State::take(const CommitLoaded& event) {
   loading.reset();
   read_error.clear();
+  note_verified(event.verified);
+  // What is there already was only judged anew.
+  bool is_news = !loaded || loaded->id != event.commit.id || !event.changes.empty();
   loaded = event.commit;
   warnings = event.warnings;
-  has_staged_commit = true;
+  if (is_news) has_staged_commit = true;
   for (const UnitChange& change : event.changes)
     staged.insert_or_assign(change.name, change.unit);
   if (target() == event.commit.id) {
@@ -143,6 +182,7 @@ void Reconciler::State::take(const CommitLoaded& event) {
 void Reconciler::State::take(const CommitRejected& event) {
   loading.reset();
   read_error.clear();
+  note_verified(event.verified);
   if (is_booting) {
     // What ran was valid once, for an older version perhaps; go on to what is wanted now.
     is_booting = false;
@@ -151,6 +191,7 @@ void Reconciler::State::take(const CommitRejected& event) {
   end_settling_in();
   if (!current && is_boot_unread) retry_boot();
   rejected = event.commit;
+  rejected_branch = loading_branch;
   rejection = event.errors;
   std::string first = event.errors.empty() ? "" : to_string(event.errors.front());
   emit(Announce{"", "rejected", "", "", first, event.commit.id});
@@ -164,6 +205,8 @@ void Reconciler::State::take(const CommitRejected& event) {
           .message = first});
   // A rollback to what cannot be applied is no rollback: what was before it stays.
   if (durable.pin && durable.pin->commit == event.commit.id && !is_pin_tried) undo_pin(first);
+  // It was healthy once, and is no unit of this version any more: the node stays where it is.
+  if (durable.retreat && durable.retreat->to == event.commit.id && !durable.pin) drop_retreat();
 }
 
 void Reconciler::State::take(const CommitUnreadable& event) {
@@ -196,7 +239,10 @@ void Reconciler::State::take(const TreeExported& event) {
   }
   read_error.clear();
   // A newer target may have come meanwhile; it is loaded on top and exported in its turn.
-  if (target() == commit.id) begin_rollout();
+  if (target() != commit.id || !is_trusted(commit.id)) return;
+  // Something of it may have failed in the meantime.
+  if (is_tip_followed() && !admit_tip()) return;
+  begin_rollout();
 }
 
 // --- applying ---
@@ -206,6 +252,10 @@ void Reconciler::State::begin_rollout() {
   if (current && !is_same && outcome == Outcome::progressing) set_outcome(Outcome::superseded, "");
   bool was_booting = std::exchange(is_booting, false);
   const char* why = was_booting ? "start" : target_cause();
+  bool had_base = current.has_value();
+  bool is_guarded = was_booting || is_tip_followed();
+  std::string removal = is_guarded && cause != "switch" ? "" : removed_by_rollout();
+  std::map<std::string, std::uint64_t> changed_units;  // what is changed or new, and what it was before
   current = loaded;
   has_staged_commit = false;
   healthy_at = never;
@@ -213,13 +263,15 @@ void Reconciler::State::begin_rollout() {
   outcome = Outcome::progressing;
   // What a former agent applied was loaded to know what runs; nothing of it is started before it is known
   // whether a newer commit wants something else.
-  bool is_refused = rejected && target() == rejected->id;
-  bool may_follow = target() && target() != current->id && !is_refused;
+  if (was_booting) hold.reset();  // it was judged without knowing what runs
+  bool may_follow = target() && target() != current->id && !is_refused(*target());
   bool was_settling_in = std::exchange(is_settling_in, was_booting && may_follow);
   adopt_all();
   // All relations first: what stops takes along those that require it by the new commit.
   for (const auto& [name, unit] : staged) {
     Service& service = table.intern(name);
+    std::uint64_t before = service.desired ? service.desired->fingerprint : 0;
+    if (unit && unit->fingerprint != before) changed_units.emplace(name, before);
     service.desired = unit;
     service.commit = current->id;
     touch_neighbours(service);  // those that it lets go of, too
@@ -239,8 +291,14 @@ void Reconciler::State::begin_rollout() {
   applying_since = now.instant;
   cause = why;
   if (!is_settling_in) supersede_unfinished();
-  if (durable.applied == current->id) return;  // the same commit again, after a restart of the agent
-  emit(Announce{"", "applying", "", "", why, current->id});
+  prepare_trial(was_booting, had_base, std::move(changed_units));
+  for (WaitingSync& sync : syncs)
+    sync.message = removal;
+  bool is_applied =
+      durable.applied == current->id;  // the same again: the agent was started, or it is come back to
+  if (!is_applied || (had_base && !is_same))
+    emit(Announce{"", "applying", "", "", removal.empty() ? why : why + (": " + removal), current->id});
+  if (is_applied) return;
   if (unfinished_of_current() != nullptr) return;
   record({.commit = current->id,
           .subject = current->subject,
@@ -410,7 +468,9 @@ void Reconciler::State::apply_difference(Service& service) {
     case ChangeEffect::later:
     case ChangeEffect::adjust:
       if (has_other_limits) adjust_limits(service, service.desired);
-      service.life.replace_unit(service.desired);
+      act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+        life.replace_unit(service.desired, context);
+      });
       if (is_unwanted) break;  // without a stamp: whoever adopts it knows that it is not as it should be
       emit(RunRecord{.service = service.id,
                      .name = service.name,
@@ -424,7 +484,9 @@ void Reconciler::State::apply_difference(Service& service) {
         set_wave(service, Wave::changed);
         service.reason = "reloaded: " + why;
         if (has_other_limits) adjust_limits(service, service.desired);
-        service.life.replace_unit(service.desired);
+        act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+          life.replace_unit(service.desired, context);
+        });
         emit(RunRecord{.service = service.id,
                        .name = service.name,
                        .kind = RunRecord::Kind::stamped,
@@ -466,24 +528,32 @@ void Reconciler::State::check_rollout() {
   bool is_settled = std::ranges::all_of(unsettled, [](const auto& members) { return members.empty(); });
   if (is_applying && !is_settling_in && is_settled && in_motion.empty()) {
     is_applying = false;
+    HistoryEntry* unfinished = unfinished_of_current();
+    if (unfinished != nullptr && !unfinished->took) {
+      ++durable_version;
+      unfinished->took = std::chrono::duration_cast<Duration>(now.instant - applying_since);
+    }
     if (durable.applied != current->id) {
       change_durable().applied = current->id;
       emit(SetMarker{Marker::applied, current->id});
-      if (HistoryEntry* entry = history_of_current()) {
-        entry->took = std::chrono::duration_cast<Duration>(now.instant - applying_since);
-      }
       emit(Announce{"", "applied", "", "", bad_services(), current->id});
     }
   }
-  if (is_applying || outcome == Outcome::healthy) return;
+  check_trial();
+  if (is_applying || outcome == Outcome::healthy || outcome == Outcome::rolled_back) return;
   if (!bad.empty()) {
     healthy_at = never;
     set_outcome(Outcome::degraded, bad_services());
   } else if (healthy_at == never) {
     healthy_at = after(now.instant, options.min_healthy_time);
+  } else if (now.instant >= healthy_at && !in_motion.empty()) {
+    healthy_at = after(now.instant, options.min_healthy_time);  // it is not told yet how that ends
   } else if (now.instant >= healthy_at) {
     healthy_at = never;
     set_outcome(Outcome::healthy, "");
+    pass_trial();
+    clear_denials_of_current();
+    if (durable.healthy != current->id) change_durable().healthy = current->id;
     emit(SetMarker{Marker::healthy, current->id});
   }
 }
@@ -506,20 +576,21 @@ void Reconciler::State::set_outcome(Outcome reached, std::string message) {
   // A commit that is only come back to, after a restart of the agent, keeps what was found of it.
   if (reached == Outcome::superseded && entry->outcome != Outcome::progressing) return;
   if (entry->outcome == reached || entry->outcome == Outcome::healthy) return;
+  if (entry->outcome == Outcome::rolled_back && durable.retreat) return;
   entry->outcome = reached;
   entry->message = std::move(message);
   emit(Announce{"", std::string(to_string(reached)), "", "", entry->message, current->id});
 }
 
-std::string Reconciler::State::bad_services() const {
+std::string Reconciler::State::describe(const std::set<ServiceId>& services) const {
   std::string text;
   std::size_t named = 0;
-  for (ServiceId id : bad) {
+  for (ServiceId id : services) {
     if (named++ == named_services) {
-      text += " and " + std::to_string(bad.size() - named_services) + " more";
+      text += " and " + std::to_string(services.size() - named_services) + " more";
       break;
     }
-    const Service& service = *const_cast<ServiceTable&>(table).at(id);
+    const Service& service = *table.at(id);
     text += (text.empty() ? "" : ", ") + service.name;
     if (!service.preflight_error.empty()) {
       text += " (" + service.preflight_error + ")";
@@ -533,9 +604,7 @@ std::string Reconciler::State::bad_services() const {
 }
 
 void Reconciler::State::record(HistoryEntry entry) {
-  std::vector<HistoryEntry>& history = change_durable().history;
-  history.push_back(std::move(entry));
-  if (history.size() > history_limit) history.erase(history.begin());
+  append_history(change_durable().history, std::move(entry));
 }
 
 // --- pins ---

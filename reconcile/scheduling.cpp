@@ -420,7 +420,13 @@ void Reconciler::State::after_change(Service& service) {
                service.restart_intent.has_value() ||
                (service.wait == Wait::ordering && state == ServiceState::waiting);
   moves ? (void)in_motion.insert(service.id) : (void)in_motion.erase(service.id);
-  is_bad(service) ? (void)bad.insert(service.id) : (void)bad.erase(service.id);
+  if (is_bad(service)) {
+    bad.insert(service.id);
+    healthy_at = never;  // also when it is over within this step
+  } else {
+    bad.erase(service.id);
+  }
+  update_trial(service);
 
   Instant deadline = service.life.deadline();
   // An elapsed backoff is the scheduler's to end, as soon as nothing hinders it; it has no timer any more.
@@ -464,6 +470,7 @@ void Reconciler::State::set_wave(Service& service, std::optional<Wave> wave) {
     }
   }
   service.wave = wave;
+  update_trial(service);
   if (wave) unsettled[static_cast<std::size_t>(*wave)].insert(service.id);
 }
 

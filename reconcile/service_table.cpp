@@ -39,6 +39,10 @@ Service* ServiceTable::at(ServiceId id) {
   return index_of(id) < services_.size() ? services_[index_of(id)].get() : nullptr;
 }
 
+const Service* ServiceTable::at(ServiceId id) const {
+  return index_of(id) < services_.size() ? services_[index_of(id)].get() : nullptr;
+}
+
 void ServiceTable::connect(Service& from, std::string_view to, Relation relation) {
   if (to == from.name) return;
   Service& other = intern(to);

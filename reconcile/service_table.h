@@ -96,6 +96,7 @@ struct Service {
   Wait wait = Wait::none;
   bool is_found = false;      // left by an earlier agent, and not adopted yet
   bool is_pulled_in = false;  // started because another one requires or wants it
+  bool is_on_trial = false;   // its content has to prove itself (rollback.cpp)
   bool is_queued = false;
 
   // Bookkeeping of what was counted and told last.
@@ -113,6 +114,7 @@ class ServiceTable {
   const Service* find(std::string_view name) const;
   // The service with that id; null when it was removed.
   Service* at(ServiceId id);
+  const Service* at(ServiceId id) const;
 
   // Replaces the relations that `service` declares by those of `unit` (null: none).
   void relate(Service& service, const Unit* unit);

@@ -1,8 +1,10 @@
 // The inside of the Reconciler: one struct of state, and the functions that move it, by topic:
 //   scheduling.cpp  which service may start or must stop now (marks first, then passes)
 //   rollout.cpp     which commit is wanted, loading it, applying it in waves, how it went
+//   rollback.cpp    which tip may be applied, and what happens when it does not get healthy
 //   limits.cpp      the limits of what runs, and who else changes them
 //   operators.cpp   requests of operators: holds, restarts, pins, and when to answer them
+//   remotes.cpp     when the remote is fetched, and which tip the branch means then
 //   views.cpp       what is shown of it
 // Every change of a service goes through act(), which keeps the counts, timers and queues true.
 #pragma once
@@ -20,6 +22,7 @@
 #include "reconcile/command.h"
 #include "reconcile/durable.h"
 #include "reconcile/event.h"
+#include "reconcile/fetch_schedule.h"
 #include "reconcile/lifecycle/lifecycle.h"
 #include "reconcile/reconciler.h"
 #include "reconcile/service_table.h"
@@ -46,6 +49,30 @@ struct WaitingRequest {
 struct WaitingSync {
   RequestId request;
   Instant deadline = never;
+  std::string message;  // what to say when it has settled
+};
+
+// A tip that is not applied because of what it holds.
+struct Refusal {
+  ObjectId commit;
+  std::string message;
+};
+
+// Of a service that is on trial: well, on its way or not well yet, or beyond what it can do by itself.
+enum class Verdict { good, pending, failed };
+
+// What is known of the remote, besides what is durable.
+struct RemoteState {
+  FetchSchedule schedule;
+  bool is_started = false;
+  std::optional<WallTime> last_fetch, last_success;
+  std::string error;                    // of the last fetch
+  std::vector<SyncRequested> waiting;   // for the next fetch
+  std::vector<SyncRequested> fetching;  // for the one under way
+  std::optional<TipObserved> observed;  // the last
+  std::optional<ObjectId> fetched;      // what the marker says
+  std::optional<TipQuestion> asked;     // CompareTips under way
+  std::optional<Hold> hold;
 };
 
 struct Reconciler::State {
@@ -62,8 +89,14 @@ struct Reconciler::State {
   void take(const LimitsDrifted&);
   void take(const SurvivorsFound&);
   void take(const ServiceRequested&);
+  void take(const Fetched&);
+  void take(const TipsCompared&);
+  void take(const BundleImported&);
+  void take(const FetchRequested&);
+  void take(const AcceptRequested&);
   void take(const SyncRequested&);
   void take(const RollbackRequested&);
+  void take(const ApproveRequested&);
   void take(const BranchSwitched&);
   void take(const RequestNoticed&);
   void take(const ShutdownRequested&);
@@ -84,7 +117,6 @@ struct Reconciler::State {
   bool hold_back(Service& service, Wait wait, std::string reason);
   bool wait_for(Service& service, Service& other);
   bool is_pending(const Service& service) const;
-  bool has_held_dependency(const Service& service, std::string& which);
   void pull_in_dependencies(Service& service);
   Claim claim_of(const Service& service) const;
   bool clear_conflicts(Service& service);
@@ -112,9 +144,25 @@ struct Reconciler::State {
   // Has the limits of the unit that it runs written anew, where it runs.
   void adjust_limits(Service& service, const UnitPtr& unit);
 
+  // --- remotes ---
+  bool has_remote() const;
+  void observe_tips();
+  void choose(const TipsCompared& compared);
+  void set_tip(const std::optional<ObjectId>& found);
+  void pursue_remote();
+  std::optional<RemoteView> remote_view() const;
+  // What waits for an operator, at whatever stage.
+  const Hold* any_hold() const;
+
   // --- rollout ---
   std::optional<ObjectId> target() const;
+  std::optional<ObjectId> desired() const;
   std::optional<ObjectId> boot_commit() const;
+  // The branch whose tip is wanted; "" where a commit is wanted by name.
+  std::string wanted_branch() const;
+  bool is_trusted(const ObjectId& commit) const;   // as what is wanted now
+  bool is_rejected(const ObjectId& commit) const;  // likewise
+  void note_verified(const std::optional<VerifiedCommit>& verified);
   const char* target_cause() const;
   void pursue_target();
   void begin_rollout();
@@ -133,12 +181,42 @@ struct Reconciler::State {
   void end_settling_in();
   void set_outcome(Outcome reached, std::string message);
   HistoryEntry* history_of_current();  // to be changed; null when there is none
-  std::string bad_services() const;
+  std::string bad_services() const { return describe(bad); }
+  std::string describe(const std::set<ServiceId>& services) const;
   void lift_pin(std::string why);
   // A rollback that cannot be: the pin is what it was before.
   void undo_pin(const std::string& why);
   void set_pin(std::optional<Pin> pin);
   void record(HistoryEntry entry);
+
+  // --- admission and automatic rollback ---
+  bool is_tip_followed() const;
+  bool is_refused(const ObjectId& commit) const;
+  const Hold* shown_hold() const;
+  const std::string* denial_of_tip() const;
+  // Whether the loaded tip may be applied; where not, that is decided and told.
+  bool admit_tip();
+  void follow_tip();
+  const Denial* find_denial();
+  std::optional<std::string> pruning();
+  void stand_still();
+  void refuse_tip(const Denial& denial);
+  void hold_tip(Hold held);
+  void prepare_trial(bool was_booting, bool had_base, std::map<std::string, std::uint64_t> changed_units);
+  bool has_held_dependency(const Service& service) const;
+  bool is_denied(const Service& service) const;
+  void end_trial();
+  void pass_trial();
+  Verdict verdict_of(const Service& service) const;
+  void update_trial(Service& service);
+  bool is_trial_watched() const;
+  Instant trial_due() const;
+  void check_trial();
+  void fail_trial(const std::set<ServiceId>& culprits);
+  void drop_retreat();
+  void clear_denials_of_current();
+  bool is_returning() const;
+  std::string removed_by_rollout();
 
   // --- operators ---
   void request_start(Service& service, const ServiceRequested& request);
@@ -149,9 +227,12 @@ struct Reconciler::State {
   void answer_waiting(Service& service);
   // The answer a waiting request has earned; nullopt: not yet.
   std::optional<Answer> outcome_of(const WaitingRequest& request, const Service& service) const;
+  void begin_sync(const SyncRequested& request);
+  void await_settled(RequestId request, bool waits);
   void answer_syncs();
   void answer(RequestId request, std::string message, Pid pid = 0);
   void refuse(RequestId request, std::string message, ErrorCode code = ErrorCode::failed);
+  bool is_rejection_shown() const;
   SyncState sync_state() const;
   std::string sync_error() const;
 
@@ -190,7 +271,9 @@ struct Reconciler::State {
   // Commits.
   std::string branch;
   std::optional<ObjectId> tip;
+  std::string tip_branch;  // the branch it was the tip of
   std::string tip_error;
+  RemoteState remote;
   std::map<std::string, AdoptedService, std::less<>> adopted;  // until the first commit is there
   std::vector<ProcessExited> early_exits;                      // of services that are not adopted yet
   std::vector<ServiceId> just_adopted;
@@ -198,18 +281,22 @@ struct Reconciler::State {
   bool is_booting = true;             // the applied commit is loaded first, to know what runs
   bool is_boot_unread = false;        // it could not be read
   std::optional<ObjectId> loading;    // LoadCommit under way
+  std::string loading_branch;         // as whose tip; "" by name
   std::optional<CommitInfo> loaded;   // what `staged` leads to
   std::map<std::string, UnitPtr, std::less<>> staged;  // differences from what services have as `desired`
   bool has_staged_commit = false;                      // `loaded` is not acted on yet
   std::optional<CommitInfo> exporting;                 // its tree is being exported
   Diagnostics warnings;                                // of `loaded`
   std::optional<CommitInfo> rejected;                  // the last target that was refused
+  std::string rejected_branch;                         // as whose tip; "" by name
   Diagnostics rejection;
   std::string read_error;          // why the target cannot be read or exported
   std::optional<ObjectId> unread;  // the commit that it is about
   Instant retry_at = never;
   std::optional<Pin> pin_before;  // what a rollback replaced, until its commit is loaded
   bool is_pin_tried = true;
+  std::optional<Refusal> denied;  // the last tip that was refused for what it holds
+  std::optional<Hold> hold;       // the last tip that was held
 
   // The commit that is being applied, or was applied last.
   std::optional<CommitInfo> current;
@@ -222,6 +309,14 @@ struct Reconciler::State {
   std::array<std::set<ServiceId>, 3> unsettled;  // by Wave
   Instant healthy_at = never;
   std::vector<WaitingSync> syncs;
+
+  // The trial of the current commit, if it is on one.
+  std::set<ServiceId> on_trial;
+  std::set<ServiceId> trial_pending;  // of these, not well
+  std::set<ServiceId> trial_failed;   // of these, beyond hope
+  Instant trial_deadline = never;
+  Instant trial_passes_at = never;
+  bool is_target_news = false;  // decided at the end of a step: look again for what to load
 };
 
 template <typename Change>

@@ -45,9 +45,11 @@ NodeView Reconciler::State::node_view() const {
   NodeView shown{
       .branch = branch,
       .branch_commit = tip,
-      .desired_commit = is_booting ? (durable.pin ? std::optional(durable.pin->commit) : tip) : target(),
+      .desired_commit = desired(),
       .applied_commit = durable.applied,
       .pin = durable.pin,
+      .hold = any_hold() != nullptr ? std::optional(*any_hold()) : std::nullopt,
+      .remote = remote_view(),
       .sync = sync_state(),
       .error = sync_error(),
       .warnings = warnings,
@@ -60,7 +62,7 @@ NodeView Reconciler::State::node_view() const {
       .transient = count(ServiceState::starting) + count(ServiceState::reloading) +
                    count(ServiceState::stopping) + count(ServiceState::backoff),
   };
-  if (shown.sync == SyncState::rejected)
+  if (shown.sync == SyncState::rejected && is_rejection_shown())
     shown.warnings.insert(shown.warnings.begin(), rejection.begin(), rejection.end());
   for (unsigned number : counts)
     shown.total += number;
@@ -68,8 +70,13 @@ NodeView Reconciler::State::node_view() const {
 }
 
 std::optional<ObjectId> Reconciler::tip() const { return state_->tip; }
+std::optional<ObjectId> Reconciler::desired() const { return state_->desired(); }
 
 NodeView Reconciler::node() const { return state_->node_view(); }
+
+SyncState Reconciler::sync() const { return state_->sync_state(); }
+
+std::string Reconciler::sync_error() const { return state_->sync_error(); }
 
 std::vector<ServiceView> Reconciler::services() const {
   std::vector<ServiceView> shown;
@@ -84,6 +91,11 @@ std::optional<ServiceView> Reconciler::service(std::string_view name) const {
   const Service* service = state_->table.find(name);
   if (service == nullptr || !service->is_shown) return std::nullopt;
   return state_->view(*service);
+}
+
+std::vector<ProbeResult> Reconciler::probes(std::string_view name) const {
+  const Service* service = state_->table.find(name);
+  return service == nullptr || !service->is_shown ? std::vector<ProbeResult>() : service->life.probes();
 }
 
 std::optional<ServiceId> Reconciler::find(std::string_view name) const {

@@ -11,12 +11,13 @@ namespace gitproc {
 namespace {
 
 constexpr RequestCommand all_commands[] = {
-    RequestCommand::status,        RequestCommand::list, RequestCommand::logs,
-    RequestCommand::start,         RequestCommand::stop, RequestCommand::restart,
-    RequestCommand::reload,        RequestCommand::sync, RequestCommand::rollback,
-    RequestCommand::switch_branch, RequestCommand::plan, RequestCommand::history,
-    RequestCommand::events,        RequestCommand::why,  RequestCommand::agent_reload,
-    RequestCommand::version,
+    RequestCommand::status,        RequestCommand::list,          RequestCommand::logs,
+    RequestCommand::start,         RequestCommand::stop,          RequestCommand::restart,
+    RequestCommand::reload,        RequestCommand::sync,          RequestCommand::rollback,
+    RequestCommand::approve,       RequestCommand::switch_branch, RequestCommand::plan,
+    RequestCommand::history,       RequestCommand::events,        RequestCommand::why,
+    RequestCommand::agent_reload,  RequestCommand::version,       RequestCommand::accept,
+    RequestCommand::import_bundle,
 };
 
 std::optional<RequestCommand> parse_command(std::string_view word) {
@@ -45,6 +46,9 @@ Arity arity_of(RequestCommand command) {
     case RequestCommand::list:
     case RequestCommand::sync:
     case RequestCommand::rollback:
+    case RequestCommand::approve:
+    case RequestCommand::accept:
+    case RequestCommand::import_bundle:
     case RequestCommand::switch_branch:
     case RequestCommand::plan:
     case RequestCommand::history:
@@ -113,6 +117,7 @@ Result<void> read_argument(const std::string& name, const Json& value, RequestAr
   if (name == "commit") return read_optional_text(key, value, args.commit);
   if (name == "from") return read_optional_text(key, value, args.from);
   if (name == "branch") return read_optional_text(key, value, args.branch);
+  if (name == "file") return read_optional_text(key, value, args.file);
   if (name == "reason") return read_optional_text(key, value, args.reason);
   if (name == "node") return read_optional_text(key, value, args.node);
   if (name == "until") return read_time(key, value, args.until);
@@ -207,6 +212,7 @@ Json encode_arguments(const RequestArguments& args) {
   if (args.commit) encoded["commit"] = *args.commit;
   if (args.from) encoded["from"] = *args.from;
   if (args.branch) encoded["branch"] = *args.branch;
+  if (args.file) encoded["file"] = *args.file;
   if (args.reason) encoded["reason"] = *args.reason;
   if (args.until) encoded["until"] = to_rfc3339(*args.until);
   if (args.node) encoded["node"] = *args.node;
@@ -227,6 +233,9 @@ std::string_view to_string(RequestCommand command) {
     case RequestCommand::reload: return "reload";
     case RequestCommand::sync: return "sync";
     case RequestCommand::rollback: return "rollback";
+    case RequestCommand::approve: return "approve";
+    case RequestCommand::accept: return "accept";
+    case RequestCommand::import_bundle: return "import";
     case RequestCommand::switch_branch: return "switch";
     case RequestCommand::plan: return "plan";
     case RequestCommand::history: return "history";
@@ -252,6 +261,9 @@ bool is_readable_by_all(RequestCommand command) {
     case RequestCommand::reload:
     case RequestCommand::sync:
     case RequestCommand::rollback:
+    case RequestCommand::approve:
+    case RequestCommand::accept:
+    case RequestCommand::import_bundle:
     case RequestCommand::switch_branch:
     case RequestCommand::plan:
     case RequestCommand::why:

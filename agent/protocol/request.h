@@ -28,6 +28,9 @@ enum class RequestCommand {
   reload,
   sync,
   rollback,
+  approve,
+  accept,
+  import_bundle,
   switch_branch,
   plan,
   history,
@@ -57,6 +60,7 @@ struct RequestArguments {
   std::optional<std::string> commit;  // any revision, as the user wrote it
   std::optional<std::string> from;    // the same
   std::optional<std::string> branch;
+  std::optional<std::string> file;  // an absolute path, of import
   std::optional<std::string> reason;
   std::optional<WallTime> until;
   std::optional<std::string> node;

@@ -70,7 +70,7 @@ TEST_CASE("a request that is wrong is still answered under its id") {
 TEST_CASE("every command is found by its word, and an encoded request is read as it was") {
   using enum RequestCommand;
   for (RequestCommand command :
-       {status, list, sync, rollback, switch_branch, plan, history, events, agent_reload, version}) {
+       {status, list, sync, rollback, approve, switch_branch, plan, history, events, agent_reload, version}) {
     Request request{.command = command, .id = "x"};
     CHECK(parse_request(encode_request(request)) == request);
   }
@@ -99,7 +99,8 @@ TEST_CASE("only questions are open to peers that may only read") {
   using enum RequestCommand;
   for (RequestCommand command : {status, list, history, events, version})
     CHECK(is_readable_by_all(command));
-  for (RequestCommand command : {logs, start, stop, sync, rollback, switch_branch, plan, why, agent_reload}) {
+  for (RequestCommand command :
+       {logs, start, stop, sync, rollback, approve, switch_branch, plan, why, agent_reload}) {
     CHECK_FALSE(is_readable_by_all(command));
   }
 }

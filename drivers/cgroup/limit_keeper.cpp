@@ -179,9 +179,10 @@ void LimitKeeper::adjust(const Unit& unit) {
 void LimitKeeper::bring(const Unit& unit, Kept& kept, bool is_known) {
   const ResourceControl& resources = *unit.resources;
   read_facts(resources);
+  std::map<std::string, std::string, std::less<>> not_enabled;  // why, by controller
   for (const std::string& controller : needed_controllers(resources, controllers_)) {
     if (Result<void> enabled = tree_.enable(controller); !enabled)
-      lack(controller, "the controller", enabled.error().message);
+      not_enabled.emplace(controller, enabled.error().message);
   }
   LimitPlan plan = plan_limits(resources, controllers_, facts_);
   for (const LimitPlan::Lack& missing : plan.lacks)
@@ -213,9 +214,13 @@ void LimitKeeper::bring(const Unit& unit, Kept& kept, bool is_known) {
       return is_same && std::ranges::none_of(failures, [&](const Failure& f) { return f.write == &other; });
     };
     if (failed.is_one_of_several && std::ranges::any_of(changes, is_instead)) continue;
-    lack(failed.controller, failed.directive, failure.why);
+    auto cause = not_enabled.find(failed.controller);
+    lack(failed.controller, failed.directive, cause != not_enabled.end() ? cause->second : failure.why);
   }
 
+  for (const auto& [controller, why] : not_enabled) {
+    if (resources.delegate.is_on) lack(controller, "Delegate=", why);
+  }
   has_written_ = true;
   kept.resources = resources;
   kept.plan = std::move(plan);

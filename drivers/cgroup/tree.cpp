@@ -158,12 +158,12 @@ Result<void> CgroupTree::enable(const std::string& controller) {
     if (std::ranges::binary_search(words_of(*text), controller)) continue;
     Result<UniqueFd> file = open_file(path, O_WRONLY);
     if (!file) return std::unexpected(file.error());
-    int error_number = write_all(file->get(), "+" + controller);
-    if (error_number == EBUSY && group == top_) {
+    // Controllers of threads could be enabled all the same, but would make the groups below unfit for processes.
+    bool is_root = ::access((mount_ + group + "/cgroup.type").c_str(), F_OK) != 0;
+    if (group == top_ && !is_root) {
       if (Result<void> moved = clear_top(); !moved) return moved;
-      error_number = write_all(file->get(), "+" + controller);
     }
-    if (error_number != 0) {
+    if (int error_number = write_all(file->get(), "+" + controller); error_number != 0) {
       return fail_with_errno("cannot enable controller " + controller + " in '" + path + "'", error_number);
     }
   }
@@ -175,9 +175,12 @@ Result<void> CgroupTree::enable(const std::string& controller) {
 Result<void> CgroupTree::clear_top() {
   static constexpr int max_rounds = 16;
   std::string leaf = mount_ + parent_ + "-rest";
-  if (Result<void> made = make_directories(leaf, group_mode); !made) return made;
   Result<UniqueFd> from = open_group(AT_FDCWD, mount_ + top_);
   if (!from) return std::unexpected(from.error());
+  std::vector<Pid> present;
+  list_processes(from->get(), present);
+  if (present.empty()) return {};
+  if (Result<void> made = make_directories(leaf, group_mode); !made) return made;
   for (int round = 0; round < max_rounds; ++round) {
     std::vector<Pid> pids;
     list_processes(from->get(), pids);
@@ -249,6 +252,17 @@ Result<CgroupTree::Entrance> CgroupTree::enter(const std::string& service) {
   }
   if (!group) return std::unexpected(group.error());
   entrance.group = std::move(*group);
+  return entrance;
+}
+
+Result<CgroupTree::Entrance> CgroupTree::enter_below(const std::string& service, const std::string& name) {
+  Result<Entrance> entrance = enter(service);
+  if (!entrance) return entrance;
+  if (::mkdirat(entrance->group.get(), name.c_str(), group_mode) != 0 && errno != EEXIST)
+    return fail_with_errno("cannot make cgroup '" + path_of(service) + "/" + name + "'");
+  Result<UniqueFd> group = open_group(entrance->group.get(), name);
+  if (!group) return std::unexpected(group.error());
+  entrance->group = std::move(*group);
   return entrance;
 }
 

@@ -41,8 +41,8 @@ class CgroupTree {
   std::vector<std::string> controllers() const;
 
   // Makes a controller's files appear in the services' groups: enables it from the top down to the parent. Where the
-  // top is no root group and holds processes (a container's, or a delegated one), the kernel refuses that: they
-  // are moved to the leaf <top>/<parent>-rest first, the agent among them. Kept when the agent ends.
+  // top is no root group and holds processes (a container's, or a delegated one), the kernel refuses that or gives groups
+  // that no process may enter: they are moved to the leaf <top>/<parent>-rest first, the agent among them. Kept when the agent ends.
   Result<void> enable(const std::string& controller);
 
   // The group for a new process, made where it is missing.
@@ -57,6 +57,9 @@ class CgroupTree {
     bool joins_after_birth = false;
   };
   Result<Entrance> enter(const std::string& service);
+
+  // A group below the service's own, made where it is missing.
+  Result<Entrance> enter_below(const std::string& service, const std::string& name);
 
   // The group of the inits of PID namespaces, <mount>/<parent>/.inits, made where it is missing: they are none of their
   // services' processes, so that limits, counts and the OOM killer see the service alone. Not killed, so always to be

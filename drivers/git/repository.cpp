@@ -23,7 +23,7 @@ namespace gitproc {
 namespace {
 
 constexpr std::size_t max_commit_bytes = 16u << 20;
-constexpr std::size_t max_blamed_file_bytes = 1u << 20;
+constexpr std::size_t max_compared_file_bytes = 1u << 20;
 constexpr std::size_t max_line_text_bytes = 256;
 constexpr unsigned max_ref_hops = 8;
 
@@ -38,7 +38,6 @@ using RepositoryHandle = Handle<git_repository, git_repository_free>;
 using ReferenceHandle = Handle<git_reference, git_reference_free>;
 using CommitHandle = Handle<git_commit, git_commit_free>;
 using ObjectHandle = Handle<git_object, git_object_free>;
-using BlameHandle = Handle<git_blame, git_blame_free>;
 
 git_oid to_git(const ObjectId& id) {
   git_oid oid;
@@ -50,6 +49,16 @@ ObjectId from_git(const git_oid& oid) {
   ObjectId id;
   std::copy(std::begin(oid.id), std::end(oid.id), id.bytes.begin());
   return id;
+}
+
+// A file's content; "" where there is no such file.
+Result<std::string> text_at(ObjectReader& objects, const ObjectId& tree, const std::string& path) {
+  auto entry = entry_at(objects, tree, path);
+  if (!entry) return std::unexpected(entry.error());
+  if (!*entry || ((*entry)->kind != EntryKind::file && (*entry)->kind != EntryKind::executable)) return "";
+  auto blob = objects.read((*entry)->id, ObjectKind::blob, max_compared_file_bytes);
+  if (!blob) return std::unexpected(blob.error());
+  return std::string(blob->bytes());
 }
 
 std::string without_trailing_slash(std::string path) {
@@ -98,9 +107,11 @@ std::string ref_of_branch(std::string_view branch) { return "refs/heads/" + std:
 
 std::string ref_of_marker(Marker marker) {
   switch (marker) {
+    case Marker::verified: return "refs/gitproc/verified";
     case Marker::applied: return "refs/gitproc/applied";
     case Marker::healthy: return "refs/gitproc/healthy";
     case Marker::pinned: return "refs/gitproc/pinned";
+    case Marker::fetched: return "refs/gitproc/fetched";
   }
   return "";
 }
@@ -166,6 +177,7 @@ const std::string& Repository::git_dir() const { return state_->git_dir; }
 const std::string& Repository::common_dir() const { return state_->common_dir; }
 const Owner& Repository::owner() const { return state_->owner; }
 ObjectReader& Repository::objects() { return *state_->objects; }
+git_repository* Repository::handle() { return state_->repository.get(); }
 
 Result<Repository> Repository::open(const std::string& path) {
   if (Result<void> loaded = libgit2.load(); !loaded) return std::unexpected(loaded.error());
@@ -422,36 +434,32 @@ Result<std::vector<CommitInfo>> Repository::path_history(const std::vector<std::
   return history;
 }
 
-Result<LineOrigin> Repository::blame_line(const std::string& path, unsigned line, const ObjectId& id) {
-  std::string attempted = "cannot blame line " + std::to_string(line) + " of '" + printable(path) + "'";
-  auto info = commit_info(id);
-  if (!info) return std::unexpected(info.error());
-  auto entry = entry_at(*state_->objects, info->tree, path);
-  if (!entry) return std::unexpected(entry.error());
-  if (!*entry || ((*entry)->kind != EntryKind::file && (*entry)->kind != EntryKind::executable)) {
-    return fail(attempted + ": no such file in " + id.abbreviated(), ErrorCode::not_found);
+Result<std::optional<LineChange>> Repository::first_change(const std::vector<std::string>& paths,
+                                                           const ObjectId& id) {
+  auto commit = state_->commit(id);
+  if (!commit) return std::unexpected(commit.error());
+  ObjectId tree = from_git(*git_commit_tree_id(commit->get()));
+  std::optional<ObjectId> tree_before;
+  if (git_commit_parentcount(commit->get()) > 0) {
+    auto parent = state_->commit(from_git(*git_commit_parent_id(commit->get(), 0)));
+    if (!parent) return std::unexpected(parent.error());
+    tree_before = from_git(*git_commit_tree_id(parent->get()));
   }
-  auto blob = state_->objects->read((*entry)->id, ObjectKind::blob, max_blamed_file_bytes);
-  if (!blob) return std::unexpected(blob.error());
-  std::string_view text = blob->bytes();
-  auto lines =
-      static_cast<std::size_t>(std::ranges::count(text, '\n')) + (!text.empty() && text.back() != '\n');
-  if (line == 0 || line > lines) return fail(attempted + ": no such line", ErrorCode::not_found);
-
-  git_blame_options options = GIT_BLAME_OPTIONS_INIT;
-  options.newest_commit = to_git(id);
-  options.min_line = options.max_line = line;
-  git_blame* found = nullptr;
-  if (int status = git_blame_file(&found, state_->repository.get(), path.c_str(), &options); status < 0) {
-    return git_fail(status, std::move(attempted));
+  for (const std::string& path : paths) {
+    auto after = text_at(*state_->objects, tree, path);
+    if (!after) return std::unexpected(after.error());
+    auto before = tree_before ? text_at(*state_->objects, *tree_before, path) : std::string();
+    if (!before) return std::unexpected(before.error());
+    if (*before == *after) continue;
+    std::vector<std::string_view> old_lines = split(*before, '\n'), lines = split(*after, '\n');
+    std::size_t at = 0;
+    while (at < lines.size() && at < old_lines.size() && lines[at] == old_lines[at])
+      ++at;
+    if (at == lines.size() || lines[at].empty()) return std::nullopt;
+    return LineChange{path, static_cast<unsigned>(at) + 1,
+                      printable(lines[at].substr(0, max_line_text_bytes))};
   }
-  BlameHandle blame(found);
-  const git_blame_hunk* hunk = git_blame_get_hunk_byline(found, line);
-  if (hunk == nullptr) return fail(attempted + ": its history cannot be followed");
-  auto origin = commit_info(from_git(hunk->final_commit_id));
-  if (!origin) return std::unexpected(origin.error());
-  auto offset = static_cast<unsigned>(line - hunk->final_start_line_number);
-  return LineOrigin{std::move(*origin), static_cast<unsigned>(hunk->orig_start_line_number) + offset};
+  return std::nullopt;
 }
 
 Result<std::optional<ObjectId>> Repository::marker(Marker marker) { return ref(ref_of_marker(marker)); }

@@ -19,6 +19,8 @@
 #include "reconcile/command.h"
 #include "reconcile/desired/snapshot.h"
 
+struct git_repository;
+
 namespace gitproc {
 
 inline constexpr std::string_view default_branch = "main";
@@ -26,10 +28,13 @@ inline constexpr std::size_t max_revision_bytes = 1024;
 // Walks through history give up after this many commits, with what they have found by then.
 inline constexpr unsigned max_walked_commits = 100'000;
 
-// The commit that wrote a line as it is now.
-struct LineOrigin {
-  CommitInfo commit;
-  unsigned line = 0;  // its number in that commit, from 1
+// Where a commit changed a file: the first line of it that the commit before has not at that place.
+struct LineChange {
+  std::string path;
+  unsigned line = 0;  // from 1
+  std::string text;   // printable, cut to a line's length
+
+  bool operator==(const LineChange&) const = default;
 };
 
 class Repository {
@@ -71,15 +76,18 @@ class Repository {
   Result<std::vector<CommitInfo>> path_history(const std::vector<std::string>& paths, const ObjectId& from,
                                                unsigned limit);
 
-  // Who wrote line `line` (from 1) of a file as it is in `commit`: git blame. Costs a walk through the
-  // file's history. not_found when there is no such file or line.
-  Result<LineOrigin> blame_line(const std::string& path, unsigned line, const ObjectId& commit);
+  // The first change of the first of `paths` (files) that `commit` changed against its first parent; nullopt where it
+  // only removed something, or changed none of them.
+  Result<std::optional<LineChange>> first_change(const std::vector<std::string>& paths,
+                                                 const ObjectId& commit);
 
   // refs/gitproc/<marker>, owned by the repository's owner. Writing what is there already touches nothing.
   Result<std::optional<ObjectId>> marker(Marker marker);
   Result<void> set_marker(Marker marker, const std::optional<ObjectId>& commit);
 
   ObjectReader& objects();
+  // For the other files of this folder; valid until the next call of anything above.
+  git_repository* handle();
 
  private:
   struct State;

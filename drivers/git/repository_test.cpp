@@ -177,7 +177,7 @@ TEST_CASE("commits behind are counted as rev-list does, up to a limit") {
   CHECK(holds(repository.count_behind(base, tip, 3), 3u));
 }
 
-TEST_CASE("the history of a path and of a line tells who changed it last") {
+TEST_CASE("the history of a path tells who changed it last, and where") {
   ScratchRepository scratch;
   ObjectId made = scratch.commit("nodes/web-1/web.service", "one\ntwo\nthree\n");
   scratch.commit("other", "x");
@@ -202,14 +202,19 @@ TEST_CASE("the history of a path and of a line tells who changed it last") {
   CHECK(ids({"nodes/web-1/db.service"}, 10) == std::vector{aside});
   CHECK(ids({"missing"}, 10).empty());
 
-  auto line = repository.blame_line("nodes/web-1/web.service", 3, tip);
-  REQUIRE(line);
-  CHECK(line->commit.id == edited);
-  line = repository.blame_line("nodes/web-1/web.service", 4, tip);
-  REQUIRE(line);
-  CHECK((line->commit.id == made && line->line == 3));
-  CHECK(repository.blame_line("nodes/web-1/web.service", 5, tip).error().code == ErrorCode::not_found);
-  CHECK(repository.blame_line("nodes/web-1", 1, tip).error().code == ErrorCode::not_found);
+  auto change = [&](const std::string& path, const ObjectId& commit) {
+    auto found = repository.first_change({"missing", path}, commit);
+    REQUIRE(found);
+    return *found;
+  };
+  const std::string web = "nodes/web-1/web.service";
+  CHECK(change(web, edited) == LineChange{web, 1, "zero"});
+  CHECK(change(web, made) == LineChange{web, 1, "one"});
+  CHECK(change(web, tip) == std::nullopt);
+  ObjectId appended = scratch.commit(web, "zero\none\nTWO\nthree\nfour\n");
+  CHECK(change(web, appended) == LineChange{web, 5, "four"});
+  ObjectId cut = scratch.commit(web, "zero\none\nTWO\n");
+  CHECK(change(web, cut) == std::nullopt);
 }
 
 TEST_CASE("markers are refs that git knows, and survive its housekeeping") {

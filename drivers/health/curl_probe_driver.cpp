@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <asio/io_context.hpp>
-#include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
-#include <asio/steady_timer.hpp>
 #include <cerrno>
 #include <deque>
 #include <map>
@@ -12,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
 #include "drivers/health/probe_address.h"
 #include "drivers/health/probe_driver.h"
+#include "drivers/web/curl_loop.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -23,9 +21,6 @@ namespace {
 
 struct EasyDeleter {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct MultiDeleter {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
 };
 using Easy = std::unique_ptr<CURL, EasyDeleter>;
 
@@ -38,21 +33,6 @@ struct Transfer {
   Easy easy;
 };
 
-// A socket of curl's that the loop watches. Closing it is curl's.
-struct Watched {
-  explicit Watched(asio::io_context& loop) : descriptor(loop) {}
-  ~Watched() { let_go(); }
-  // To be called before curl closes the socket: its number may be another one's at once.
-  void let_go() {
-    if (descriptor.is_open()) descriptor.release();
-  }
-
-  asio::posix::stream_descriptor descriptor;
-  int wanted = 0;  // CURL_POLL_IN, CURL_POLL_OUT or both
-  bool is_waiting_to_read = false;
-  bool is_waiting_to_write = false;
-};
-
 std::string milliseconds_text(Duration span) {
   auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(span).count();
   if (milliseconds % 1000 == 0) return std::to_string(milliseconds / 1000) + " s";
@@ -63,14 +43,6 @@ bool is_healthy_status(const HealthCheck& check, long status) {
   if (check.healthy_statuses.empty()) return status >= 200 && status <= 299;
   return std::any_of(check.healthy_statuses.begin(), check.healthy_statuses.end(),
                      [status](const auto& range) { return range.first <= status && status <= range.second; });
-}
-
-// curl's own words begin with a capital, unlike ours.
-std::string curl_text(CURLcode code) {
-  std::string text = curl_easy_strerror(code);
-  if (text.size() > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a')
-    text[0] = static_cast<char>(text[0] - 'A' + 'a');
-  return text;
 }
 
 // What came of a transfer that has ended with `code`.
@@ -105,7 +77,7 @@ ProbeFinished judge(const Transfer& transfer, CURLcode code) {
 class CurlProbeDriver : public ProbeDriver {
  public:
   CurlProbeDriver(asio::io_context& loop, std::function<void(Event)> on_event)
-      : loop_(loop), timer_(loop), on_event_(std::move(on_event)), multi_(curl_multi_init()) {}
+      : loop_(loop), on_event_(std::move(on_event)) {}
   ~CurlProbeDriver() override;
 
   Result<void> set_up();
@@ -117,24 +89,16 @@ class CurlProbeDriver : public ProbeDriver {
   Result<void> begin(ServiceId service, const HealthCheck& check);
   void report_later(ProbeFinished finished);
   void report();
-  void collect();
-  void act(curl_socket_t socket, int events);
-  void watch(curl_socket_t socket, int wanted);
-  void wait(curl_socket_t socket, const std::shared_ptr<Watched>& watched);
-  void arm(long milliseconds);
+  void finish(CURL* easy, int code);
 
-  static int on_socket(CURL*, curl_socket_t socket, int wanted, void* self, void*);
-  static int on_timer(CURLM*, long milliseconds, void* self);
   static std::size_t on_header(char*, std::size_t size, std::size_t count, void* transfer);
   static std::size_t on_body(char*, std::size_t size, std::size_t count, void* transfer);
 
   asio::io_context& loop_;
-  asio::steady_timer timer_;
   std::function<void(Event)> on_event_;
   // Handlers that are still in the loop when the driver goes hold a copy, and look first.
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
-  std::map<curl_socket_t, std::shared_ptr<Watched>> watched_;
-  std::unique_ptr<CURLM, MultiDeleter> multi_;
+  std::unique_ptr<CurlLoop> curl_;
   std::map<ServiceId, std::unique_ptr<Transfer>> transfers_;
   std::deque<std::pair<ServiceId, HealthCheck>> waiting_;  // beyond probes_in_flight_limit
   std::map<ServiceId, ProbeFinished> finished_;            // to be reported from the loop
@@ -144,19 +108,13 @@ class CurlProbeDriver : public ProbeDriver {
 CurlProbeDriver::~CurlProbeDriver() {
   *is_alive_ = false;
   for (auto& [service, transfer] : transfers_)
-    curl_multi_remove_handle(multi_.get(), transfer->easy.get());
-  transfers_.clear();
-  // While its members are still there: closing connections calls on_socket.
-  multi_.reset();
+    curl_->remove(transfer->easy.get());
 }
 
 Result<void> CurlProbeDriver::set_up() {
-  if (!multi_) return fail("cannot set up health probes: out of memory");
-  curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETFUNCTION, &CurlProbeDriver::on_socket);
-  curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETDATA, this);
-  curl_multi_setopt(multi_.get(), CURLMOPT_TIMERFUNCTION, &CurlProbeDriver::on_timer);
-  curl_multi_setopt(multi_.get(), CURLMOPT_TIMERDATA, this);
-  curl_multi_setopt(multi_.get(), CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+  auto made = CurlLoop::make(loop_, [this](void* easy, int code) { finish(easy, code); });
+  if (!made) return std::unexpected(made.error());
+  curl_ = *std::move(made);
   return {};
 }
 
@@ -171,7 +129,7 @@ void CurlProbeDriver::cancel(ServiceId service) {
   std::erase_if(waiting_, [service](const auto& waiting) { return waiting.first == service; });
   auto found = transfers_.find(service);
   if (found == transfers_.end()) return;
-  curl_multi_remove_handle(multi_.get(), found->second->easy.get());
+  curl_->remove(found->second->easy.get());
   transfers_.erase(found);
   begin_waiting();
 }
@@ -236,9 +194,7 @@ Result<void> CurlProbeDriver::begin(ServiceId service, const HealthCheck& check)
   // A cancelled probe does not wait for a resolver that hangs.
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
-  if (CURLMcode code = curl_multi_add_handle(multi_.get(), easy); code != CURLM_OK) {
-    return fail(std::string("cannot probe: ") + curl_multi_strerror(code));
-  }
+  if (Result<void> added = curl_->add(easy); !added) return fail("cannot probe: " + added.error().message);
   transfers_[service] = std::move(transfer);
   return {};
 }
@@ -265,92 +221,13 @@ void CurlProbeDriver::report() {
   }
 }
 
-void CurlProbeDriver::collect() {
-  int left = 0;
-  while (CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
-    if (message->msg != CURLMSG_DONE) continue;
-    CURL* easy = message->easy_handle;
-    CURLcode code = message->data.result;
-    char* data = nullptr;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &data);
-    Transfer* transfer = reinterpret_cast<Transfer*>(data);
-    report_later(judge(*transfer, code));
-    // `message` is gone with this.
-    curl_multi_remove_handle(multi_.get(), easy);
-    transfers_.erase(transfer->service);
-  }
+void CurlProbeDriver::finish(CURL* easy, int code) {
+  char* data = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &data);
+  Transfer* transfer = reinterpret_cast<Transfer*>(data);
+  report_later(judge(*transfer, static_cast<CURLcode>(code)));
+  transfers_.erase(transfer->service);
   begin_waiting();
-}
-
-void CurlProbeDriver::act(curl_socket_t socket, int events) {
-  int running = 0;
-  curl_multi_socket_action(multi_.get(), socket, events, &running);
-  collect();
-}
-
-void CurlProbeDriver::watch(curl_socket_t socket, int wanted) {
-  if (wanted == CURL_POLL_REMOVE) {
-    auto found = watched_.find(socket);
-    if (found == watched_.end()) return;
-    found->second->let_go();
-    watched_.erase(found);
-    return;
-  }
-  std::shared_ptr<Watched>& watched = watched_[socket];
-  if (!watched) {
-    watched = std::make_shared<Watched>(loop_);
-    asio::error_code error;
-    watched->descriptor.assign(socket, error);
-    // A socket that cannot be watched is one that does not answer: the probe runs into its time-out.
-    if (error) return;
-  }
-  watched->wanted = wanted;
-  wait(socket, watched);
-}
-
-// Waits for what curl wants of this socket, unless a wait for it is under way already.
-void CurlProbeDriver::wait(curl_socket_t socket, const std::shared_ptr<Watched>& watched) {
-  auto wait_for = [&](int direction, int event, auto asio_direction, bool Watched::* is_waiting) {
-    if ((watched->wanted & direction) == 0 || (*watched).*is_waiting) return;
-    (*watched).*is_waiting = true;
-    watched->descriptor.async_wait(asio_direction,
-                                   [this, socket, event, direction, is_waiting, is_alive = is_alive_,
-                                    weak = std::weak_ptr<Watched>(watched)](const asio::error_code& error) {
-                                     std::shared_ptr<Watched> still = weak.lock();
-                                     if (!*is_alive || !still) return;
-                                     (*still).*is_waiting = false;
-                                     if (error) return;
-                                     if ((still->wanted & direction) != 0) act(socket, event);
-                                     // curl may have closed the socket, and even opened another one of the same number.
-                                     if (!*is_alive) return;
-                                     auto found = watched_.find(socket);
-                                     if (found != watched_.end() && found->second == still)
-                                       wait(socket, still);
-                                   });
-  };
-  wait_for(CURL_POLL_IN, CURL_CSELECT_IN, asio::posix::stream_descriptor::wait_read,
-           &Watched::is_waiting_to_read);
-  wait_for(CURL_POLL_OUT, CURL_CSELECT_OUT, asio::posix::stream_descriptor::wait_write,
-           &Watched::is_waiting_to_write);
-}
-
-void CurlProbeDriver::arm(long milliseconds) {
-  timer_.cancel();
-  if (milliseconds < 0) return;
-  timer_.expires_after(std::chrono::milliseconds(milliseconds));
-  timer_.async_wait([this, is_alive = is_alive_](const asio::error_code& error) {
-    if (*is_alive && !error) act(CURL_SOCKET_TIMEOUT, 0);
-  });
-}
-
-int CurlProbeDriver::on_socket(CURL*, curl_socket_t socket, int wanted, void* self, void*) {
-  static_cast<CurlProbeDriver*>(self)->watch(socket, wanted);
-  return 0;
-}
-
-int CurlProbeDriver::on_timer(CURLM*, long milliseconds, void* self) {
-  static_cast<CurlProbeDriver*>(self)->arm(milliseconds);
-  return 0;
 }
 
 // Answering less than was given ends the transfer with CURLE_WRITE_ERROR.
@@ -370,11 +247,6 @@ std::size_t CurlProbeDriver::on_body(char*, std::size_t size, std::size_t count,
 
 Result<std::unique_ptr<ProbeDriver>> make_probe_driver(asio::io_context& loop,
                                                        std::function<void(Event)> on_event) {
-  if (Result<void> loaded = libcurl.load(); !loaded) return std::unexpected(loaded.error());
-  // Counted by curl: calling it more than once is fine, and nothing here ends what others of the program use.
-  if (CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK) {
-    return fail("cannot set up libcurl: " + curl_text(code));
-  }
   auto driver = std::make_unique<CurlProbeDriver>(loop, std::move(on_event));
   if (Result<void> ready = driver->set_up(); !ready) return std::unexpected(ready.error());
   return driver;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "drivers/base/system_call.h"
+#include "drivers/logs/disk_space.h"
 
 namespace gitproc {
 
@@ -30,7 +31,8 @@ void LogRotator::start_watching() {
   inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   // By the descriptor, so that it is the directory that was opened, whatever the path leads to by now.
   std::string path = "/proc/self/fd/" + std::to_string(directory_->fd());
-  if (!inotify_ || ::inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY | IN_ONLYDIR) < 0) {
+  if (!inotify_ || ::inotify_add_watch(inotify_.get(), path.c_str(),
+                                       IN_MODIFY | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR) < 0) {
     incidents_.push_back(
         {"", system_error("cannot watch '" + directory_->path() + "', logs are polled", errno).message});
     inotify_.reset();
@@ -115,6 +117,7 @@ void LogRotator::read_events(Instant now) {
       if (found != logs_.end()) mark_due(found->first, found->second);
     }
   }
+  if (has_events) look_at_disk(now);
   open_gate(!has_events);
   listens_at_ = has_events ? after(now, check_interval) : never;
 }
@@ -135,7 +138,13 @@ void LogRotator::check(const std::string& service, Log& log, Instant now) {
     log.is_recovered = true;
   }
   struct stat status;
-  if (::fstatat(directory_->fd(), log_file_name(service).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (::fstatat(directory_->fd(), log_file_name(service).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (std::exchange(log.has_file, false))
+      incidents_.push_back({service, "its log was deleted: what it prints until it is restarted is lost"});
+    log.size_bytes = 0;
+    return;
+  }
+  log.has_file = true;
   std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
   if (size < log.size_bytes) incidents_.push_back({service, "its log was truncated by somebody else"});
   log.size_bytes = size;
@@ -153,10 +162,42 @@ void LogRotator::advance(Instant now) {
   Result<void> rotated = copied ? active_->rotation.commit() : std::unexpected(copied.error());
   const std::string service = std::exchange(active_, std::nullopt)->service;
   log.size_bytes = 0;
+  if (!rotated && make_room(service, log, now)) return mark_due(service, log);
   if (!rotated) return report_failure(service, log, rotated.error(), now);
   log.has_failed = false;
   // The service may have written another archive's worth meanwhile.
   mark_due(service, log);
+}
+
+// Services that cannot write make no events, but each that finds the disk full has written a part before. So a disk
+// that fills up is noticed here, and what is removed makes room for writes that are noticed in turn.
+void LogRotator::look_at_disk(Instant now) {
+  if (now < disk_not_before_) return;
+  disk_not_before_ = after(now, check_interval);
+  if (!is_disk_full(*directory_)) return;
+  report_full_disk(now);
+  if (remove_oldest_archives(*directory_) == 0) disk_not_before_ = after(now, full_disk_interval);
+}
+
+// After a rotation failed: true when there is more room now, and it is to be tried again. What is removed is first
+// of the service itself, then of all, and at last the head of its log, which nothing can be archived of.
+bool LogRotator::make_room(const std::string& service, Log& log, Instant now) {
+  if (!is_disk_full(*directory_)) return false;
+  report_full_disk(now);
+  remove_unfinished_archive(*directory_, service);
+  if (remove_oldest_archive(*directory_, service) || remove_oldest_archives(*directory_) > 0) return true;
+  Result<std::uint64_t> dropped = drop_oldest_output(*directory_, service, log.policy);
+  if (!dropped || *dropped == 0) return false;
+  incidents_.push_back({service, "the disk has no room for an archive: " + std::to_string(*dropped) +
+                                     " bytes of its oldest output were dropped"});
+  return true;
+}
+
+void LogRotator::report_full_disk(Instant now) {
+  if (now < full_not_before_) return;
+  full_not_before_ = after(now, full_disk_report_interval);
+  incidents_.push_back(
+      {"", "the disk of '" + directory_->path() + "' is full: the oldest archives are removed"});
 }
 
 void LogRotator::report_failure(const std::string& service, Log& log, const Error& error, Instant now) {

@@ -37,6 +37,10 @@ class LogRotator {
   static constexpr Duration poll_interval = std::chrono::seconds(10);
   // After a rotation failed.
   static constexpr Duration retry_interval = std::chrono::seconds(60);
+  // A disk that is full again and again is told of once in this time.
+  static constexpr Duration full_disk_report_interval = std::chrono::hours(1);
+  // A full disk without archives to remove is looked at again after this.
+  static constexpr Duration full_disk_interval = std::chrono::seconds(10);
   // Logs looked at by one drain(): about 1 ms.
   static constexpr std::size_t checks_per_drain = 256;
 
@@ -59,6 +63,7 @@ class LogRotator {
     bool is_recovered = false;
     bool is_due = false;           // in due_
     bool has_failed = false;       // reported
+    bool has_file = false;         // when last looked at, to notice a deletion
     std::uint64_t size_bytes = 0;  // when last looked at, to notice a truncation
     Instant not_before{};          // of the next rotation
   };
@@ -76,6 +81,9 @@ class LogRotator {
   void check(const std::string& service, Log& log, Instant now);
   void advance(Instant now);
   void report_failure(const std::string& service, Log& log, const Error& error, Instant now);
+  void look_at_disk(Instant now);
+  bool make_room(const std::string& service, Log& log, Instant now);
+  void report_full_disk(Instant now);
 
   // On the heap, for Rotation points to it.
   std::unique_ptr<LogDirectory> directory_;
@@ -86,6 +94,8 @@ class LogRotator {
   std::map<std::string, Log, std::less<>> logs_;
   std::deque<std::string> due_;
   std::optional<Active> active_;
+  Instant disk_not_before_{};  // of the next look at it
+  Instant full_not_before_{};  // of the next report of it
   std::vector<LogIncident> incidents_;
 };
 

@@ -31,9 +31,9 @@ constexpr LogPolicy small{.max_size_bytes = 64 * 1024, .max_files = 3};
 // A log directory with a service "web" that writes numbered lines. With `file_system` it is mounted there.
 class Scene {
  public:
-  explicit Scene(const char* file_system = nullptr) {
+  explicit Scene(const char* file_system = nullptr, const char* options = "size=64m") {
     if (file_system != nullptr)
-      is_mounted_ = ::mount("logs", temporary_.path().c_str(), file_system, 0, "size=64m") == 0;
+      is_mounted_ = ::mount("logs", temporary_.path().c_str(), file_system, 0, options) == 0;
     directory_.emplace(LogDirectory::open(temporary_ / "log").value());
     log_ = directory_->open_for_service("web").value();
   }
@@ -399,6 +399,116 @@ TEST_CASE("a rotation that fails is told once, and tried again later") {
   CHECK(settle(rotator, at_second(70)).empty());
   CHECK(scene.names() == Names{"web.log", "web.log.1"});
   CHECK(read_all(scene.directory()) == scene.written());
+}
+
+TEST_CASE("a log that is deleted is told, once") {
+  Scene scene;
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  rotator.watch("web", small);
+  scene.write_lines(100);
+  CHECK(settle(rotator, at_second(0)).empty());
+  std::filesystem::remove(scene.path("web.log"));
+  std::vector<LogIncident> told = {
+      {"web", "its log was deleted: what it prints until it is restarted is lost"}};
+  CHECK(settle(rotator, at_second(2)) == told);
+  scene.replace_log();
+  scene.write("again");
+  CHECK(settle(rotator, at_second(4)).empty());
+}
+
+TEST_CASE("LogMaxTotalSize= bounds the live log and its archives together") {
+  Scene scene;
+  constexpr LogPolicy policy{.max_size_bytes = 64 * 1024, .max_files = 10, .max_total_bytes = 256 * 1024};
+  for (int i = 0; i < 8; ++i) {
+    scene.write_lines(policy.max_size_bytes + 100);
+    scene.rotate(policy);
+    std::uint64_t total = 0;
+    for (const std::string& name : scene.names())
+      total += std::filesystem::file_size(scene.path(name));
+    CHECK(total <= policy.max_total_bytes);
+  }
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2", "web.log.3"});
+}
+
+// --- a full disk ---
+
+// What another program takes of the disk; all that is left, without `bytes`.
+UniqueFd fill(const Scene& scene, std::optional<off_t> bytes = std::nullopt) {
+  UniqueFd file(::open(scene.path("ballast").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  std::string piece(4096, 'x');
+  for (off_t done = 0; !bytes || done < *bytes; done += static_cast<off_t>(piece.size())) {
+    if (::write(file.get(), piece.data(), piece.size()) != static_cast<ssize_t>(piece.size())) break;
+  }
+  return file;
+}
+
+TEST_CASE("on a full disk the oldest archives go, first the service's own, and its output goes on") {
+  Scene scene("tmpfs", "size=2m");
+  if (!scene.is_mounted()) GITPROC_SKIP("mounting a tmpfs needs root");
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  constexpr LogPolicy policy{.max_size_bytes = 256 * 1024, .max_files = 100};
+  rotator.watch("web", policy);
+  rotator.watch("other", policy);
+  UniqueFd other = scene.directory().open_for_service("other").value();
+  REQUIRE(write_all(other.get(), std::string(policy.max_size_bytes + 5000, 'o')) == 0);
+  settle(rotator, at_second(0));
+  REQUIRE(std::filesystem::exists(scene.path("other.log.1")));
+  std::vector<LogIncident> incidents;
+  // A service that tries again what the full disk did not take. Four times what there is room for.
+  UniqueFd web = scene.directory().open_for_service("web").value();
+  std::string written;
+  int second = 0;
+  for (unsigned line = 0; written.size() < (8u << 20);) {
+    std::string text;
+    while (text.size() < 50'000)
+      text += "line " + std::to_string(++line) + "\n";
+    for (int attempts = 0; !text.empty(); ++attempts) {
+      ssize_t size = ::write(web.get(), text.data(), text.size());
+      if (size > 0) written += text.substr(0, static_cast<std::size_t>(size));
+      if (size > 0) text.erase(0, static_cast<std::size_t>(size));
+      REQUIRE(attempts < 100);
+      for (LogIncident& incident : settle(rotator, at_second(second += 2)))
+        incidents.push_back(std::move(incident));
+    }
+  }
+  CHECK(incidents == std::vector<LogIncident>{{"", "the disk of '" + scene.directory().path() +
+                                                       "' is full: the oldest archives are removed"}});
+  CHECK(std::filesystem::exists(scene.path("other.log.1")));
+  std::string kept = read_all(scene.directory());
+  CHECK(kept.size() > policy.max_size_bytes);
+  CHECK(written.ends_with(kept));
+}
+
+TEST_CASE("when others fill the disk, archives make room, and at last the head of a log that is too large") {
+  Scene scene("tmpfs", "size=4m");
+  if (!scene.is_mounted()) GITPROC_SKIP("mounting a tmpfs needs root");
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  rotator.watch("web", small);
+  for (int i = 0; i < 3; ++i) {
+    scene.write_lines(small.max_size_bytes + 5000);
+    settle(rotator, at_second(2 * i));
+  }
+  REQUIRE(scene.names().size() == 4);
+  UniqueFd ballast = fill(scene);
+  // Only a part of it can be written, and that is what is noticed.
+  std::string text(8192, 'y');
+  UniqueFd log = scene.directory().open_for_service("web").value();
+  while (::write(log.get(), text.data(), text.size()) > 0) {
+  }
+  std::vector<LogIncident> incidents = settle(rotator, at_second(10));
+  REQUIRE_FALSE(incidents.empty());
+  CHECK(incidents[0].message.ends_with("is full: the oldest archives are removed"));
+  CHECK(::write(log.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+
+  // Nothing but the log itself is left to give: it keeps what LogMaxSize= promises, and can be written to.
+  for (int i = 0; i < 20; ++i) {
+    while (::write(log.get(), text.data(), text.size()) > 0) {
+    }
+    fill(scene);
+    settle(rotator, at_second(20 + 20 * i));
+  }
+  CHECK(::write(log.get(), "z\n", 2) == 2);
+  CHECK(std::filesystem::exists(scene.path("ballast")));
 }
 
 // Writes numbered lines as fast as it can until it is told to stop, then says how many.

@@ -54,6 +54,20 @@ void remove_archives_from(const LogDirectory& directory, std::string_view servic
   }
 }
 
+// LogMaxTotalSize=: the newest archive, of `size`, and the live file behind it come first; the others as far as
+// there is room.
+void keep_to_total(const LogDirectory& directory, std::string_view service, LogPolicy policy,
+                   std::uint64_t size) {
+  if (policy.max_total_bytes == infinite_limit) return;
+  for (unsigned number = 1; number <= archive_limit; ++number) {
+    struct stat status;
+    std::string name = archive_file_name(service, number);
+    if (::fstatat(directory.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+    size += static_cast<std::uint64_t>(status.st_size);
+    if (size > policy.max_total_bytes) return remove_archives_from(directory, service, number);
+  }
+}
+
 // Makes .0 the newest archive. Only those below the first gap move up, so that it can be taken up after a crash.
 Result<void> shift_archives(const LogDirectory& directory, std::string_view service, LogPolicy policy) {
   if (!exists(directory, archive_file_name(service, 0))) return {};  // a crash came after the last rename
@@ -147,6 +161,7 @@ Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, s
   if (rotation.end_ >= size) return std::nullopt;
 
   remove_archives_from(directory, rotation.service_, std::max(kept_archives(policy), 1u));
+  keep_to_total(directory, rotation.service_, policy, size - *start);
   Result<UniqueFd> archive = directory.open_emptied(archive_file_name(rotation.service_, 0));
   if (!archive) return std::unexpected(archive.error());
   // Whoever may read the log may read its archive. Where this fails it is as it was made: for the agent alone.
@@ -204,6 +219,30 @@ Result<void> Rotation::commit() {
   RotationNote note{RotationNote::Phase::copied, end_, status.st_ino};
   if (Result<void> written = write_note(*directory_, service_, note); !written) return written;
   return finish(*directory_, service_, policy_, live_, note);
+}
+
+void remove_unfinished_archive(const LogDirectory& directory, std::string_view service) {
+  ::unlinkat(directory.fd(), archive_file_name(service, 0).c_str(), 0);
+}
+
+Result<std::uint64_t> drop_oldest_output(const LogDirectory& directory, std::string_view service,
+                                         LogPolicy policy) {
+  Result<UniqueFd> live = directory.open_existing(log_file_name(service), O_RDWR);
+  if (!live) return std::unexpected(live.error());
+  struct stat status;
+  if (::fstat(live->get(), &status) != 0) return fail_with_errno("cannot stat " + quoted(service));
+  Result<std::uint64_t> start = data_start(live->get(), 0);
+  if (!start) return std::unexpected(start.error());
+  const std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
+  const std::uint64_t block = std::max<std::uint64_t>(static_cast<std::uint64_t>(status.st_blksize), 1);
+  if (size - std::min(*start, size) <= policy.max_size_bytes) return 0;
+  const std::uint64_t end = (size - policy.max_size_bytes) / block * block;
+  if (end <= *start) return 0;
+  if (::fallocate(live->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(end)) != 0)
+    return fail_with_errno("cannot punch a hole into " + quoted(service));
+  // Where it cannot be done the hole stays, as after a rotation.
+  ::fallocate(live->get(), FALLOC_FL_COLLAPSE_RANGE, 0, static_cast<off_t>(end));
+  return end - *start;
 }
 
 Result<void> recover_rotation(const LogDirectory& directory, std::string_view service, LogPolicy policy) {

@@ -74,6 +74,13 @@ class Rotation {
   std::uint64_t end_ = 0;
 };
 
+// Takes away the oldest output of a log that is larger than the policy allows, without an archive of it: for a disk
+// that has no room for one. How many bytes; 0 where the log is not too large.
+Result<std::uint64_t> drop_oldest_output(const LogDirectory& directory, std::string_view service,
+                                         LogPolicy policy);
+// Removes the archive being made, of a rotation that failed.
+void remove_unfinished_archive(const LogDirectory& directory, std::string_view service);
+
 // Brings a rotation that a crash interrupted to its end, or removes its traces where it had not got to the note.
 // To be called before the first rotation of a log, and after one that failed.
 Result<void> recover_rotation(const LogDirectory& directory, std::string_view service, LogPolicy policy);

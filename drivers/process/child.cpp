@@ -39,6 +39,39 @@ GITPROC_IN_CHILD void set_disposition(int signal, void (*handler)(int)) {
   call(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
 }
 
+// The table is shared with the agent until this call unshares it, copying no more than the descriptors below: so a
+// spawn's cost does not grow with the agent's descriptors.
+GITPROC_IN_CHILD void close_above(ChildPlan* plan, unsigned fd) {
+  unsigned flags = plan->is_plain ? 0 : CLOSE_RANGE_UNSHARE;
+  // A plain clone has a table of its own, in which everything is close-on-exec.
+  if (call(SYS_close_range, fd + 1, ~0u, flags) != 0 && !plan->is_plain)
+    give_up(plan, ChildStage::session, errno);
+}
+
+// Leaves only the journal's descriptor, and those of streams that the agent has opened, in their places.
+GITPROC_IN_CHILD void close_for_main(ChildPlan* plan) {
+  bool keeps_output = plan->output.kind == ChildStream::Kind::descriptor;
+  bool keeps_error = plan->error.kind == ChildStream::Kind::descriptor;
+  if (!keeps_output && !keeps_error) return close_all_but(plan, plan->journal_fd);
+  unsigned journal = static_cast<unsigned>(plan->journal_fd);
+  unsigned highest = journal;
+  if (keeps_output && static_cast<unsigned>(plan->output.descriptor) > highest)
+    highest = static_cast<unsigned>(plan->output.descriptor);
+  if (keeps_error && static_cast<unsigned>(plan->error.descriptor) > highest)
+    highest = static_cast<unsigned>(plan->error.descriptor);
+  close_above(plan, highest);
+  call(SYS_close, 0);
+  // A duplicate is not close-on-exec.
+  if (!keeps_output) call(SYS_close, 1);
+  if (keeps_output && call(SYS_dup3, plan->output.descriptor, 1, 0) < 0)
+    give_up(plan, ChildStage::standard_output, errno);
+  if (!keeps_error) call(SYS_close, 2);
+  if (keeps_error && call(SYS_dup3, plan->error.descriptor, 2, 0) < 0)
+    give_up(plan, ChildStage::standard_error, errno);
+  if (highest > journal) call(SYS_close_range, journal + 1, ~0u, 0u);
+  if (journal > 3) call(SYS_close_range, 3u, journal - 1, 0u);
+}
+
 // Before anything else of the service can happen: so none of its processes is ever outside of its limits.
 GITPROC_IN_CHILD void enter_v1_groups(ChildPlan* plan) {
   for (std::size_t i = 0; i < plan->entrance_count; ++i) {
@@ -59,6 +92,7 @@ GITPROC_IN_CHILD void open_stream(ChildPlan* plan, const ChildStream& stream, in
       if (fd >= 0) call(SYS_fcntl, fd, F_SETFL, stream.flags & O_APPEND);
       break;
     case ChildStream::Kind::duplicate: fd = call(SYS_dup, wanted - 1); break;
+    case ChildStream::Kind::descriptor: return;  // close_for_main() has put it there
   }
   if (fd < 0) give_up(plan, stage, errno);
 }
@@ -133,11 +167,7 @@ GITPROC_IN_CHILD void reset_signals(const ChildPlan* plan) {
 
 GITPROC_IN_CHILD void close_all_but(ChildPlan* plan, int fd) {
   unsigned kept = static_cast<unsigned>(fd);
-  unsigned flags = plan->is_plain ? 0 : CLOSE_RANGE_UNSHARE;
-  if (call(SYS_close_range, kept + 1, ~0u, flags) != 0) {
-    // A plain clone has a table of its own, in which everything is close-on-exec.
-    if (!plan->is_plain) give_up(plan, ChildStage::session, errno);
-  }
+  close_above(plan, kept);
   if (call(SYS_close_range, 0u, kept - 1, 0u) != 0) {
     for (int stream = 0; stream <= 2; ++stream)
       call(SYS_close, stream);
@@ -151,6 +181,7 @@ GITPROC_IN_CHILD void join_cgroup(ChildPlan* plan, int cgroup_fd) {
 }
 
 GITPROC_IN_CHILD void write_record(ChildPlan* plan, std::uint64_t pid, std::uint64_t init_pid) {
+  if (plan->record_length == 0) return;
   timespec now{};
   call(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
   char* end = print_decimal(plan->record + plan->record_length, pid);
@@ -174,7 +205,7 @@ GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
   enter_v1_groups(plan);
   reset_signals(plan);
   set_disposition(SIGPIPE, plan->ignores_sigpipe ? SIG_IGN : SIG_DFL);
-  close_all_but(plan, plan->journal_fd);
+  close_for_main(plan);
   if (call(SYS_setsid) < 0) give_up(plan, ChildStage::session, errno);
 
   // From here on the process is on record; whatever fails below leaves a record of a process that is gone.
@@ -210,6 +241,9 @@ GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
   if (plan->no_new_privileges && call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     give_up(plan, ChildStage::no_new_privileges, errno);
   }
+
+  // A change of user would have undone it.
+  if (plan->dies_with_agent) call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 
   std::uint64_t no_signals = 0;
   call(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof no_signals);

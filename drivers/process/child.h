@@ -14,11 +14,12 @@ namespace gitproc {
 
 // A stream as StreamTarget, in plain pointers.
 struct ChildStream {
-  enum class Kind { null, file, duplicate };
+  enum class Kind { null, file, duplicate, descriptor };
   Kind kind;
   const char* path;
   int flags;
   mode_t mode;
+  int descriptor;  // open in the agent, not below 3
 };
 
 struct ChildLimit {
@@ -54,8 +55,8 @@ struct ChildPlan {
   char* watchdog_pid;  // where the pid's digits and a NUL go, max_pid_digits + 1 bytes; null for nowhere
 
   int journal_fd;
-  char* record;  // the spawn line; behind it room for max_record_tail_bytes
-  std::size_t record_length;
+  char* record;               // the spawn line; behind it room for max_record_tail_bytes
+  std::size_t record_length;  // 0: this process is not put on record
 
   bool is_plain;         // cloned by an old kernel: see spawner.h
   int cgroup_fd;         // to join here, where the clone could not do it; -1: none
@@ -79,6 +80,7 @@ struct ChildPlan {
   const char* working_directory;
   bool working_directory_is_optional;
   bool no_new_privileges;
+  bool dies_with_agent;
 
   // Of a process in a namespace of its own, as the agent sees them: set by the kernel before either runs. 0: none.
   pid_t init_pid, main_pid;

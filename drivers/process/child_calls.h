@@ -21,8 +21,7 @@ GITPROC_IN_CHILD inline long call(long number, Arguments... arguments) {
 
 [[noreturn]] void give_up(ChildPlan* plan, ChildStage stage, int error_number);
 void reset_signals(const ChildPlan* plan);
-// Closes all descriptors but that one. The table is shared with the agent until the first call unshares it, copying no
-// more than the descriptors below: so a spawn's cost does not grow with the agent's descriptors.
+// Closes all descriptors but that one, in a table of the process's own.
 void close_all_but(ChildPlan* plan, int fd);
 void join_cgroup(ChildPlan* plan, int cgroup_fd);
 // Finishes the spawn line with the process's number as the agent sees it, the time and, where there is one, the init of

@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -331,6 +333,91 @@ TEST_CASE("preflight finds what is missing before anything is stopped") {
   unit = shell("true");
   unit.exec.edit().standard_output = {.kind = OutputKind::file, .path = "/no/such/x"};
   CHECK(missing(unit) == "cannot open standard output '/no/such/x': no such file or directory");
+}
+
+TEST_CASE("a probe command runs in the service's surroundings, and its exit is the answer") {
+  IN_BOTH_WAYS(machine);
+  Unit unit = shell("exec sleep 1000");
+  unit.exec.edit().environment = {{"PORT", "8080"}};
+  unit.exec.edit().working_directory.path = "/usr";
+  UnitPtr service = shared(unit);
+  Pid main = machine.spawn_pid(service);
+  auto probe = [&](const std::string& script, Duration timeout = std::chrono::seconds(30)) {
+    Unit probed = unit;
+    probed.health.edit() = {
+        .kind = HealthCheckKind::exec,
+        .command =
+            ExecCommand{.path = "/bin/sh", .arguments = {"sh", "-c", script}, .expands_environment = false},
+        .timeout = timeout};
+    return StartProbe{.service = web, .unit = shared(probed), .main_pid = main};
+  };
+  auto result = [&](const StartProbe& command) {
+    machine.driver->start_probe(command);
+    ProbeFinished finished = machine.wait_for<ProbeFinished>();
+    return std::pair(finished.is_healthy, finished.detail);
+  };
+  CHECK(result(probe("exit 0")) == std::pair(true, std::string("exited with status 0")));
+  CHECK(result(probe("echo one; echo $PWD $PORT $MAINPID")) ==
+        std::pair(true, "exited with status 0: /usr 8080 " + std::to_string(main)));
+  CHECK(result(probe("echo refused >&2; exit 3")) ==
+        std::pair(false, std::string("exited with status 3: refused")));
+  CHECK(result(probe("kill -SEGV $$")).first == false);
+  // More than a pipe holds.
+  CHECK(result(probe("head -c 300000 /dev/zero | tr '\\0' x; echo; echo end")) ==
+        std::pair(true, std::string("exited with status 0: end")));
+  if (with_cgroups) {
+    CHECK(result(probe("cat /proc/self/cgroup | grep ::")).second.ends_with(machine.driver->cgroup_of(web)));
+  }
+  StartProbe missing = probe("");
+  Unit without = *missing.unit;
+  without.health.edit().command->path = "/no/such/probe";
+  missing.unit = shared(without);
+  CHECK(result(missing).second == "cannot execute '/no/such/probe': no such file or directory");
+
+  // At its time-out it is killed with what it started.
+  std::string pids = machine.directory / "pids";
+  StartProbe slow = probe("sleep 1000 & echo $! $$ > " + pids + "; wait", std::chrono::milliseconds(500));
+  CHECK(result(slow) == std::pair(false, std::string("no end within 500 ms, killed")));
+  std::string text = machine.text_of("pids");
+  Pid child = std::stoi(text), leader = std::stoi(text.substr(text.find(' ')));
+  machine.wait_until([&] {
+    return !read_proc_stat(leader) && (!read_proc_stat(child) || read_proc_stat(child)->is_dead());
+  });
+
+  // A cancelled one is silent, and the service's own process is not touched by any of it.
+  machine.driver->start_probe(probe("sleep 1000"));
+  machine.driver->cancel_probe(web);
+  CHECK(result(probe("exit 0")).first);
+  CHECK_FALSE(read_proc_stat(main)->is_dead());
+  machine.kill_all(service, main);
+  machine.wait_for<ProcessExited>();
+  CHECK(machine.events.empty());
+}
+
+TEST_CASE("output goes to journald where there is one, and to the log where it does not answer") {
+  Machine machine(false);
+  const std::string path = machine.directory / "journal";
+  machine.journal_socket = path;
+  machine.start_agent();
+  Unit unit = shell("echo out; echo err >&2");
+  unit.exec.edit().standard_output = {.kind = OutputKind::journal, .path = ""};
+  UnitPtr service = shared(unit);
+  machine.spawn_pid(service);
+  machine.wait_for<ProcessExited>();
+  CHECK(machine.text_of("web.log") == "out\nerr\n");
+
+  UniqueFd journald(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  REQUIRE(::bind(journald.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(journald.get(), 4) == 0);
+  machine.spawn_pid(service);
+  machine.wait_for<ProcessExited>();
+  UniqueFd stream(::accept4(journald.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  CHECK(read_descriptor(stream.get(), 1 << 16, "stream").value() ==
+        "sh\nweb.service\n30\n1\n0\n0\n0\nout\nerr\n");
+  CHECK(machine.text_of("web.log") == "out\nerr\n");
 }
 
 TEST_CASE("conditions") {

@@ -171,13 +171,18 @@ std::string working_directory_of(const ExecContext& exec, const ExecFacts& facts
   return exec.working_directory.path;
 }
 
-StreamTarget output_of(const OutputTarget& target, const std::string& log) {
+StreamTarget output_of(const OutputTarget& target, const ExecFacts& facts, const std::string& log) {
   static constexpr int writing = O_WRONLY | O_CREAT;
   static constexpr mode_t log_mode = 0640, file_mode = 0644;
   using Kind = StreamTarget::Kind;
   switch (target.kind) {
     case OutputKind::log:
       return {.kind = Kind::file, .path = log, .flags = writing | O_APPEND | O_NOFOLLOW, .mode = log_mode};
+    case OutputKind::journal:
+      return {.kind = facts.journal_socket.empty() ? Kind::file : Kind::journal,
+              .path = log,
+              .flags = writing | O_APPEND | O_NOFOLLOW,
+              .mode = log_mode};
     case OutputKind::inherit: return {.kind = Kind::duplicate};
     case OutputKind::null: return {.kind = Kind::null};
     case OutputKind::file:
@@ -196,7 +201,7 @@ void set_streams(const Unit& unit, const ExecFacts& facts, ExecSpec& spec) {
     spec.input = {.kind = StreamTarget::Kind::file, .path = exec.standard_input_file, .flags = O_RDONLY};
   }
   std::string log = log_path(facts, unit.name);
-  spec.output = output_of(exec.standard_output, log);
+  spec.output = output_of(exec.standard_output, facts, log);
   // Inheriting from /dev/null opens it anew, for writing.
   if (exec.standard_output.kind == OutputKind::inherit && exec.standard_input_file.empty()) {
     spec.output = {.kind = StreamTarget::Kind::null};
@@ -204,7 +209,7 @@ void set_streams(const Unit& unit, const ExecFacts& facts, ExecSpec& spec) {
   // The same target twice is opened once, so that the two streams share one offset.
   spec.error = exec.standard_error == exec.standard_output && exec.standard_error.kind != OutputKind::null
                    ? StreamTarget{.kind = StreamTarget::Kind::duplicate}
-                   : output_of(exec.standard_error, log);
+                   : output_of(exec.standard_error, facts, log);
 }
 
 }  // namespace
@@ -224,11 +229,13 @@ std::string log_path(const ExecFacts& facts, const std::string& service) {
   return facts.log_directory + "/" + service + ".log";
 }
 
-ExecSpec make_exec_spec(const Spawn& spawn, const ExecFacts& facts, const std::optional<Account>& account,
-                        const std::vector<EnvironmentVariable>& file_environment) {
+namespace {
+
+ExecSpec make_spec(const Spawn& spawn, const ExecCommand& command, const ExecFacts& facts,
+                   const std::optional<Account>& account,
+                   const std::vector<EnvironmentVariable>& file_environment) {
   const Unit& unit = *spawn.unit;
   const ExecContext& exec = *unit.exec;
-  const ExecCommand& command = unit.commands(spawn.phase).at(spawn.command_index);
   Environment environment = make_environment(spawn, facts, account, file_environment);
 
   ExecSpec spec;
@@ -256,6 +263,31 @@ ExecSpec make_exec_spec(const Spawn& spawn, const ExecFacts& facts, const std::o
   spec.has_pid_namespace =
       spawn.phase == ExecPhase::start && unit.wants_pid_namespace(facts.has_pid_namespaces);
   set_streams(unit, facts, spec);
+  return spec;
+}
+
+}  // namespace
+
+ExecSpec make_exec_spec(const Spawn& spawn, const ExecFacts& facts, const std::optional<Account>& account,
+                        const std::vector<EnvironmentVariable>& file_environment) {
+  const ExecCommand& command = spawn.unit->commands(spawn.phase).at(spawn.command_index);
+  return make_spec(spawn, command, facts, account, file_environment);
+}
+
+ExecSpec make_probe_spec(const StartProbe& probe, const ExecFacts& facts,
+                         const std::optional<Account>& account,
+                         const std::vector<EnvironmentVariable>& file_environment, int output) {
+  // The phase only keeps the watchdog's variables out: a probe is beside the main process, like a reload.
+  const Spawn like_reload{.service = probe.service,
+                          .unit = probe.unit,
+                          .phase = ExecPhase::reload,
+                          .invocation = probe.invocation,
+                          .main_pid = probe.main_pid};
+  ExecSpec spec = make_spec(like_reload, *probe.unit->health->command, facts, account, file_environment);
+  spec.input = {};
+  spec.output = {.kind = StreamTarget::Kind::descriptor, .descriptor = output};
+  spec.error = {.kind = StreamTarget::Kind::duplicate};
+  spec.dies_with_agent = true;
   return spec;
 }
 

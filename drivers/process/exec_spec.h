@@ -30,6 +30,7 @@ struct Account {
 struct ExecFacts {
   std::string tree;                             // $GITPROC_TREE
   std::string notify_socket;                    // $NOTIFY_SOCKET
+  std::string journal_socket;                   // of journald, for StandardOutput=journal; "": there is none
   std::string log_directory;                    // each service's log is NAME.log in it
   std::string home;                             // of the agent's user
   std::string default_working_directory = "/";  // the home for an unprivileged agent
@@ -49,13 +50,14 @@ struct ExecFacts {
 };
 
 // Where a standard stream goes. `duplicate` of standard output is standard input, of standard error standard
-// output, as "inherit" of systemd.exec(5).
+// output, as "inherit" of systemd.exec(5). `journal` is a stream of journald's where one can be had, else the file.
 struct StreamTarget {
-  enum class Kind { null, file, duplicate };
+  enum class Kind { null, file, duplicate, journal, descriptor };
   Kind kind = Kind::null;
-  std::string path;  // file
-  int flags = 0;     // of open(2), for file
+  std::string path;  // file, journal
+  int flags = 0;     // of open(2), for the same
   mode_t mode = 0;
+  int descriptor = -1;  // the spawning process's, not below 3
 
   bool operator==(const StreamTarget&) const = default;
 };
@@ -76,6 +78,7 @@ struct ExecSpec {
   bool ignores_sigpipe = true;
   bool no_new_privileges = false;
   bool has_pid_namespace = false;
+  bool dies_with_agent = false;
 
   bool operator==(const ExecSpec&) const = default;
 };
@@ -93,6 +96,12 @@ inline constexpr const char* watchdog_pid_variable = "WATCHDOG_PID=";
 // hold, in order. Precedence of variables as in systemd.exec(5).
 ExecSpec make_exec_spec(const Spawn& spawn, const ExecFacts& facts, const std::optional<Account>& account,
                         const std::vector<EnvironmentVariable>& file_environment);
+
+// For the command of a health check, `probe.unit->health->command`, which must exist: in the surroundings of the
+// service's other commands, but that its output goes to `output`.
+ExecSpec make_probe_spec(const StartProbe& probe, const ExecFacts& facts,
+                         const std::optional<Account>& account,
+                         const std::vector<EnvironmentVariable>& file_environment, int output);
 
 // The log file of a service.
 std::string log_path(const ExecFacts& facts, const std::string& service);

@@ -43,6 +43,8 @@ class FakeProcessDriver final : public ProcessDriver {
   SurvivorsFound find_survivors(const FindSurvivors& command) override { return {command.service, ""}; }
   ConditionsChecked check_conditions(const CheckConditions& command) override;
   PreflightChecked preflight(const Preflight& command) override;
+  void start_probe(const StartProbe& command) override { commands.emplace_back(command); }
+  void cancel_probe(ServiceId service) override { commands.emplace_back(CancelProbe{service}); }
   Result<void> record(const RunRecord& record) override;
   int fd() const override { return wake_.get(); }
   std::vector<Event> drain() override;

@@ -16,6 +16,7 @@
 #include "drivers/base/system_call.h"
 #include "drivers/process/conditions.h"
 #include "drivers/process/environment_files.h"
+#include "drivers/process/journal_stream.h"
 #include "drivers/process/managed_directories.h"
 #include "drivers/process/pidfd.h"
 #include "drivers/process/proc_files.h"
@@ -39,6 +40,13 @@ Spawner::Options raise_descriptor_limit() {
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);  // may not be allowed: then it stays as it is
   return options;
+}
+
+// Without privilege even the calls that change nothing are refused.
+void drop_needless_account(const ExecContext& exec, ExecSpec& spec) {
+  bool is_already = spec.account && ::geteuid() != 0 && spec.account->uid == ::geteuid() &&
+                    spec.account->gid == ::getegid();
+  if (is_already && exec.supplementary_groups.empty()) spec.account.reset();
 }
 
 std::string directory_of(const std::string& path) {
@@ -71,7 +79,8 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (cgroups_) limits_.emplace(*cgroups_, options.v1_mounts, options.cgroup_parent);
-  for (int source : {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), wake_.get()}) {
+  for (int source :
+       {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(), wake_.get()}) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = source}};
     // A machine that has no few descriptors left at the start of the agent has none for services.
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0) std::abort();
@@ -138,6 +147,38 @@ SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
   return Spawned{.service = command.service, .spawn = command.spawn, .pid = spawned->main};
 }
 
+std::expected<LinuxProcessDriver::Surroundings, SpawnFault> LinuxProcessDriver::look_up_surroundings(
+    const ExecContext& exec) {
+  Surroundings found;
+  if (Accounts::is_needed(exec)) {
+    std::expected<Account, SpawnFault> resolved = accounts_.resolve(exec, read_clocks().instant);
+    if (!resolved) return std::unexpected(resolved.error());
+    found.account = std::move(*resolved);
+  }
+  if (!exec.environment_files.empty()) {
+    Result<std::vector<EnvironmentVariable>> read = read_environment_files(exec.environment_files);
+    if (!read) return std::unexpected(SpawnFault{.exit_code = 0, .message = read.error().message});
+    found.file_environment = std::move(*read);
+  }
+  return found;
+}
+
+// The connections, which have to stay open until the process has them. A stream that journald does not take stays
+// as it is, which is the log.
+std::vector<UniqueFd> LinuxProcessDriver::connect_journal(const Unit& unit, ExecSpec& spec) const {
+  std::vector<UniqueFd> connections;
+  for (StreamTarget* target : {&spec.output, &spec.error}) {
+    if (target->kind != StreamTarget::Kind::journal) continue;
+    std::string program = spec.path.substr(spec.path.rfind('/') + 1);
+    Result<UniqueFd> stream =
+        open_journal_stream(facts_.journal_socket, {.identifier = program, .unit = unit.name + ".service"});
+    if (!stream) continue;
+    *target = {.kind = StreamTarget::Kind::descriptor, .descriptor = stream->get()};
+    connections.push_back(*std::move(stream));
+  }
+  return connections;
+}
+
 std::expected<Spawner::Processes, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command) {
   const Unit& unit = *command.unit;
   const ExecContext& exec = *unit.exec;
@@ -145,44 +186,64 @@ std::expected<Spawner::Processes, SpawnFault> LinuxProcessDriver::try_spawn(cons
   // A journal that cannot be compacted goes on growing; a full disk is noticed by the child that writes to it.
   (void)journal_.compact_if_large();
 
-  std::optional<Account> account;
-  if (Accounts::is_needed(exec)) {
-    std::expected<Account, SpawnFault> resolved = accounts_.resolve(exec, read_clocks().instant);
-    if (!resolved) return std::unexpected(resolved.error());
-    account = std::move(*resolved);
-  }
-  std::vector<EnvironmentVariable> file_environment;
-  if (!exec.environment_files.empty()) {
-    Result<std::vector<EnvironmentVariable>> read = read_environment_files(exec.environment_files);
-    if (!read) return std::unexpected(SpawnFault{.exit_code = 0, .message = read.error().message});
-    file_environment = std::move(*read);
-  }
-  if (std::optional<SpawnFault> fault = make_managed_directories(exec, facts_, account))
+  std::expected<Surroundings, SpawnFault> found = look_up_surroundings(exec);
+  if (!found) return std::unexpected(found.error());
+  if (std::optional<SpawnFault> fault = make_managed_directories(exec, facts_, found->account))
     return std::unexpected(*fault);
 
-  ExecSpec spec = make_exec_spec(command, facts_, account, file_environment);
-  // Without privilege even the calls that change nothing are refused.
-  bool is_already = spec.account && ::geteuid() != 0 && spec.account->uid == ::geteuid() &&
-                    spec.account->gid == ::getegid();
-  if (is_already && exec.supplementary_groups.empty()) spec.account.reset();
-
-  std::expected<Place, SpawnFault> place = make_place(command, account);
+  ExecSpec spec = make_exec_spec(command, facts_, found->account, found->file_environment);
+  drop_needless_account(exec, spec);
+  std::vector<UniqueFd> connections = connect_journal(unit, spec);
+  std::expected<Place, SpawnFault> place = make_place(command, found->account);
   if (!place) return std::unexpected(place.error());
-  auto cgroup_of = [](const CgroupTree::Entrance& entrance) {
-    return Spawner::Cgroup{.fd = entrance.group.get(), .joins_after_birth = entrance.joins_after_birth};
-  };
-  Spawner::Place spawn_place{.service = cgroup_of(place->group), .init = {}};
-  for (const UniqueFd& entrance : place->entrances)
-    spawn_place.entrances.push_back(entrance.get());
   if (!spec.has_pid_namespace)
-    return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), std::move(spawn_place));
+    return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), place->for_spawn());
   if (cgroups_) {
     Result<CgroupTree::Entrance> inits = cgroups_->enter_inits();
     if (!inits) return std::unexpected(SpawnFault{cgroup_exit_code, inits.error().message});
     place->inits = std::move(*inits);
-    spawn_place.init = cgroup_of(place->inits);
   }
-  return spawn_into_namespace(spec, command, spawn_place);
+  return spawn_into_namespace(spec, command, place->for_spawn());
+}
+
+std::expected<Pid, SpawnFault> LinuxProcessDriver::try_probe(const StartProbe& command, int output) {
+  const ExecContext& exec = *command.unit->exec;
+  std::expected<Surroundings, SpawnFault> found = look_up_surroundings(exec);
+  if (!found) return std::unexpected(found.error());
+  ExecSpec spec = make_probe_spec(command, facts_, found->account, found->file_environment, output);
+  drop_needless_account(exec, spec);
+  // It is run beside the main process, as a reload is.
+  Spawn beside{.service = command.service,
+               .unit = command.unit,
+               .phase = ExecPhase::reload,
+               .main_pid = command.main_pid};
+  std::expected<Place, SpawnFault> place = make_place(beside, found->account);
+  if (!place) return std::unexpected(place.error());
+  // Not put on record: an agent that adopts the service has no use for it, and it dies with this one.
+  std::expected<Spawner::Processes, SpawnFault> spawned =
+      spawner_.spawn(spec, journal_.fd(), "", place->for_spawn());
+  if (!spawned) return std::unexpected(spawned.error());
+  return spawned->main;
+}
+
+void LinuxProcessDriver::start_probe(const StartProbe& command) {
+  probes_.cancel(command.service);
+  auto fail_probe = [&](std::string why) {
+    post(ProbeFinished{.service = command.service, .is_healthy = false, .detail = std::move(why)});
+  };
+  Service* state = find(command.service);
+  if (state == nullptr) return fail_probe("the service has no process");
+  if (probes_.is_busy(command.service))
+    return fail_probe("commands of earlier probes were killed and have not ended");
+  Result<ExecProbes::Pipe> pipe = ExecProbes::make_pipe();
+  if (!pipe) return fail_probe(pipe.error().message);
+  // Its number must not be one of a standard stream's, which the agent may have been started without.
+  UniqueFd output(::fcntl(pipe->writer.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  std::expected<Pid, SpawnFault> pid = try_probe(command, output.get());
+  if (!pid) return fail_probe(pid.error().message);
+  membership_.add(command.service, *pid);
+  probes_.begin(command.service, *pid, command.unit->health->timeout, std::move(pipe->reader),
+                read_clocks().instant);
 }
 
 Result<void> LinuxProcessDriver::record(const RunRecord& record) {
@@ -396,6 +457,8 @@ std::vector<Event> LinuxProcessDriver::drain() {
   receive_notifications(events);
   for (const ProcessExit& exit : ended.exits)
     report_exit(exit, events, touched);
+  for (ProbeFinished& finished : probes_.drain(read_clocks().instant))
+    events.emplace_back(std::move(finished));
 
   for (ServiceId service : watches_.read())
     touched.insert(service);
@@ -415,6 +478,11 @@ std::vector<Event> LinuxProcessDriver::drain() {
 void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>& events,
                                      std::set<ServiceId>& touched) {
   membership_.remove(exit.pid);
+  if (probes_.owns(exit.pid)) {
+    if (std::optional<ProbeFinished> finished = probes_.ended(exit.pid, exit.status))
+      events.emplace_back(std::move(*finished));
+    return;
+  }
   let_go_of_init(exit.pid);
   if (std::optional<ServiceId> service = forget_init(exit.pid)) {
     touched.insert(*service);

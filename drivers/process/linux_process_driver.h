@@ -14,6 +14,7 @@
 #include "drivers/cgroup/limit_keeper.h"
 #include "drivers/cgroup/tree.h"
 #include "drivers/process/accounts.h"
+#include "drivers/process/exec_probes.h"
 #include "drivers/process/exec_spec.h"
 #include "drivers/process/exit_watcher.h"
 #include "drivers/process/inotify_watches.h"
@@ -55,6 +56,8 @@ class LinuxProcessDriver final : public ProcessDriver {
   SurvivorsFound find_survivors(const FindSurvivors& command) override;
   ConditionsChecked check_conditions(const CheckConditions& command) override;
   PreflightChecked preflight(const Preflight& command) override;
+  void start_probe(const StartProbe& command) override;
+  void cancel_probe(ServiceId service) override { probes_.cancel(service); }
   Result<void> record(const RunRecord& record) override;
   ~LinuxProcessDriver() override;
   int fd() const override { return epoll_.get(); }
@@ -79,7 +82,15 @@ class LinuxProcessDriver final : public ProcessDriver {
 
   Service& begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted);
   Service* find(ServiceId service);
+  // What has to be looked up before a command of the unit can be made.
+  struct Surroundings {
+    std::optional<Account> account;
+    std::vector<EnvironmentVariable> file_environment;
+  };
+  std::expected<Surroundings, SpawnFault> look_up_surroundings(const ExecContext& exec);
+  std::vector<UniqueFd> connect_journal(const Unit& unit, ExecSpec& spec) const;
   std::expected<Spawner::Processes, SpawnFault> try_spawn(const Spawn& command);
+  std::expected<Pid, SpawnFault> try_probe(const StartProbe& command, int output);
   void track(ServiceId service, Pid pid);
 
   // --- linux_process_namespaces.cpp ---
@@ -101,6 +112,8 @@ class LinuxProcessDriver final : public ProcessDriver {
     CgroupTree::Entrance group;
     CgroupTree::Entrance inits;
     std::vector<UniqueFd> entrances;
+
+    Spawner::Place for_spawn() const;
   };
   std::expected<Place, SpawnFault> make_place(const Spawn& command, const std::optional<Account>& account);
   void watch_limits(ServiceId service, const std::string& name);
@@ -136,6 +149,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   Spawner spawner_;
   Accounts accounts_;
   ExitWatcher exits_;
+  ExecProbes probes_;
   InotifyWatches watches_;
   InotifyWatches limit_watches_;  // the directories of limits that were written, and memory.events
   Membership membership_;

@@ -31,6 +31,16 @@ std::string_view words_for(char process_state) {
 
 }  // namespace
 
+Spawner::Place LinuxProcessDriver::Place::for_spawn() const {
+  auto cgroup_of = [](const CgroupTree::Entrance& entrance) {
+    return Spawner::Cgroup{.fd = entrance.group.get(), .joins_after_birth = entrance.joins_after_birth};
+  };
+  Spawner::Place place{.service = cgroup_of(group), .init = cgroup_of(inits)};
+  for (const UniqueFd& entrance : entrances)
+    place.entrances.push_back(entrance.get());
+  return place;
+}
+
 std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_place(
     const Spawn& command, const std::optional<Account>& account) {
   const Unit& unit = *command.unit;
@@ -42,7 +52,14 @@ std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_pl
       return std::unexpected(SpawnFault{cgroup_exit_code, "its limits cannot be had without cgroups"});
     return place;
   }
-  Result<CgroupTree::Entrance> entered = cgroups_->enter(unit.name);
+  // A service that may make groups may have made its own unfit for processes. What comes before it then begins anew,
+  // and what is run beside it goes to a group of its own, as with systemd.
+  bool is_delegated = unit.resources->delegate.is_on;
+  if (is_delegated && command.phase <= ExecPhase::start && command.main_pid == 0)
+    (void)cgroups_->remove(unit.name);
+  bool is_beside = is_delegated && command.phase > ExecPhase::start;
+  Result<CgroupTree::Entrance> entered =
+      is_beside ? cgroups_->enter_below(unit.name, ".control") : cgroups_->enter(unit.name);
   if (!entered) return std::unexpected(SpawnFault{cgroup_exit_code, entered.error().message});
   place.group = std::move(*entered);
   if (place.group.is_new) find(command.service)->oom_kills = 0;

@@ -50,6 +50,7 @@ class Machine {
     options.facts.log_directory = directory.path();
     options.facts.runtime_directory = directory / "run";
     options.facts.tree = "/tree";
+    options.facts.journal_socket = journal_socket;
     options.facts.has_pid_namespaces = with_namespaces_;
     options.refuses_unenforceable = with_namespaces_;
     if (with_cgroups_) {
@@ -124,6 +125,7 @@ class Machine {
   }
 
   TemporaryDirectory directory;
+  std::string journal_socket;
   std::unique_ptr<LinuxProcessDriver> driver;
   std::vector<Event> events;
 

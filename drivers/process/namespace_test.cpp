@@ -2,6 +2,8 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -316,6 +318,40 @@ TEST_CASE(
     GITPROC_SKIP("this kernel allows ordinary users no namespaces");
   }
   CHECK(told == "2 nobody gitproc-init\nup\n");
+}
+
+TEST_CASE("a service in a PID namespace has its stream to journald, and is probed from outside") {
+  IN_NAMESPACES(machine);
+  const std::string path = machine.directory / "journal";
+  UniqueFd journald(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size());
+  REQUIRE(::bind(journald.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(journald.get(), 4) == 0);
+  machine.journal_socket = path;
+  machine.start_agent();
+
+  Unit unit = shell("echo own number $$; exec sleep 1000 >/dev/null 2>&1");
+  unit.exec.edit().standard_output = {.kind = OutputKind::journal, .path = ""};
+  Unit probed = unit;
+  probed.health.edit() = {
+      .kind = HealthCheckKind::exec,
+      .command = ExecCommand{.path = "/bin/sh",
+                             .arguments = {"sh", "-c", "kill -0 $MAINPID && echo $MAINPID"},
+                             .expands_environment = false},
+      .timeout = deadline};
+  UnitPtr service = shared(unit);
+  Pid main = machine.spawn_pid(service);
+  UniqueFd stream(::accept4(journald.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  CHECK(read_descriptor(stream.get(), 1 << 16, "stream").value() ==
+        "sh\nweb.service\n30\n1\n0\n0\n0\nown number 2\n");
+  machine.driver->start_probe({.service = web, .unit = shared(probed), .main_pid = main});
+  CHECK(machine.wait_for<ProbeFinished>().detail == "exited with status 0: " + std::to_string(main));
+  machine.kill_all(service, main);
+  machine.wait_for<ProcessExited>();
+  expect_nothing_left(machine);
+  CHECK(machine.events.empty());
 }
 
 }  // namespace

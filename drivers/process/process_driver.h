@@ -37,6 +37,11 @@ class ProcessDriver {
   virtual SurvivorsFound find_survivors(const FindSurvivors& command) = 0;
   virtual ConditionsChecked check_conditions(const CheckConditions& command) = 0;
   virtual PreflightChecked preflight(const Preflight& command) = 0;
+  // Runs the command of HealthCheckExec= once. One ProbeFinished comes out of drain(), at the latest
+  // HealthCheckTimeout= later, when the command is killed.
+  virtual void start_probe(const StartProbe& command) = 0;
+  // No ProbeFinished comes any more. Does nothing where there is no probe.
+  virtual void cancel_probe(ServiceId service) = 0;
   // Writes the line; a main_pid that the driver did not spawn is watched from then on. Error: a full disk.
   virtual Result<void> record(const RunRecord& record) = 0;
 

@@ -55,10 +55,13 @@ int resource_of(ResourceKind kind) {
 }
 
 ChildStream stream_of(const StreamTarget& target) {
-  ChildStream stream{ChildStream::Kind::null, target.path.c_str(), target.flags, target.mode};
+  ChildStream stream{ChildStream::Kind::null, target.path.c_str(), target.flags, target.mode,
+                     target.descriptor};
   switch (target.kind) {
     case StreamTarget::Kind::null: stream.kind = ChildStream::Kind::null; break;
+    case StreamTarget::Kind::journal:  // nobody has connected it
     case StreamTarget::Kind::file: stream.kind = ChildStream::Kind::file; break;
+    case StreamTarget::Kind::descriptor: stream.kind = ChildStream::Kind::descriptor; break;
     case StreamTarget::Kind::duplicate: stream.kind = ChildStream::Kind::duplicate; break;
   }
   return stream;
@@ -304,6 +307,7 @@ std::expected<Spawner::Processes, SpawnFault> Spawner::spawn(const ExecSpec& spe
   plan.working_directory = spec.working_directory.c_str();
   plan.working_directory_is_optional = spec.working_directory_is_optional;
   plan.no_new_privileges = spec.no_new_privileges;
+  plan.dies_with_agent = spec.dies_with_agent;
   if (spec.has_pid_namespace) {
     if (std::optional<SpawnFault> fault = plan_namespace(spec, prepared))
       return std::unexpected(std::move(*fault));

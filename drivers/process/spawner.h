@@ -69,7 +69,7 @@ class Spawner {
 
     bool operator==(const Processes&) const = default;
   };
-  // `journal_fd` and `spawn_line`: see RunJournal.
+  // `journal_fd` and `spawn_line`: see RunJournal; with an empty line the process is not put on record.
   // The processes are children of the caller, lead sessions, and must be reaped by the caller; after a
   // fault nothing is left of them. An init stays until it is told to leave (init/leave_signal.h).
   std::expected<Processes, SpawnFault> spawn(const ExecSpec& spec, int journal_fd,

@@ -55,6 +55,19 @@ OrderedJson encode(const BranchOverride& override) {
   return OrderedJson{{"name", branch}, {"until", optional_time(until)}};
 }
 
+OrderedJson encode(const RemoteBase& base) {
+  const auto& [branch, commit] = base;
+  return OrderedJson{{"branch", branch}, {"commit", commit.hex()}};
+}
+
+OrderedJson encode(const Acceptance& acceptance) {
+  const auto& [commit, local, by, at] = acceptance;
+  return OrderedJson{{"commit", commit.hex()},
+                     {"local", local ? OrderedJson(local->hex()) : OrderedJson(nullptr)},
+                     {"by", bounded(by)},
+                     {"at", to_rfc3339(at)}};
+}
+
 OrderedJson encode(const OperatorHold& hold) {
   const auto& [by, at] = hold;
   return OrderedJson{{"by", bounded(by)}, {"at", to_rfc3339(at)}};
@@ -63,6 +76,34 @@ OrderedJson encode(const OperatorHold& hold) {
 OrderedJson encode(const OperatorStart& start) {
   const auto& [fingerprint, boot_id] = start;
   return OrderedJson{{"fingerprint", hex_digits(fingerprint)}, {"boot_id", boot_id}};
+}
+
+OrderedJson encode(const Followed& followed) {
+  const auto& [branch, commit] = followed;
+  return OrderedJson{{"branch", branch}, {"commit", commit.hex()}};
+}
+
+OrderedJson encode(const Trial& trial) {
+  const auto& [commit, changed] = trial;
+  OrderedJson::object_t units;
+  for (const auto& [name, before] : changed)
+    units.emplace_back(name, hex_digits(before));
+  return OrderedJson{{"commit", commit.hex()}, {"changed", std::move(units)}};
+}
+
+OrderedJson encode(const Retreat& retreat) {
+  const auto& [to, from, at, reason] = retreat;
+  return OrderedJson{
+      {"to", to.hex()}, {"from", from.hex()}, {"at", to_rfc3339(at)}, {"reason", bounded(reason)}};
+}
+
+OrderedJson encode(const Denial& denial) {
+  const auto& [service, fingerprint, commit, at, reason] = denial;
+  return OrderedJson{{"service", service},
+                     {"fingerprint", hex_digits(fingerprint)},
+                     {"commit", commit.hex()},
+                     {"at", to_rfc3339(at)},
+                     {"reason", bounded(reason)}};
 }
 
 OrderedJson encode(const HistoryEntry& entry) {
@@ -76,6 +117,29 @@ OrderedJson encode(const HistoryEntry& entry) {
                      {"cause", bounded(cause)},
                      {"outcome", std::string(to_string(outcome))},
                      {"message", bounded(message)}};
+}
+
+OrderedJson encode(const VerifiedCommit& verified) {
+  const auto& [branch, commit, at, from] = verified;
+  return OrderedJson{
+      {"branch", branch}, {"commit", commit.hex()}, {"at", to_rfc3339(at)}, {"from", from.hex()}};
+}
+
+OrderedJson optional_commit(const std::optional<ObjectId>& commit) {
+  return commit ? OrderedJson(commit->hex()) : OrderedJson(nullptr);
+}
+
+template <typename Value>
+OrderedJson encode_optional(const std::optional<Value>& value) {
+  return value ? encode(*value) : OrderedJson(nullptr);
+}
+
+template <typename Value>
+OrderedJson encode_list(const std::vector<Value>& values) {
+  OrderedJson list = OrderedJson::array();
+  for (const Value& value : values)
+    list.push_back(encode(value));
+  return list;
 }
 
 template <typename Map>
@@ -243,6 +307,23 @@ std::optional<BranchOverride> decode_branch(Object& object) {
   return override;
 }
 
+std::optional<RemoteBase> decode_remote_base(Object& object) {
+  RemoteBase base;
+  base.branch = object.text("branch");
+  base.commit = object.parsed("commit", ObjectId::parse);
+  if (base.branch.empty()) object.fault("branch");
+  return base;
+}
+
+std::optional<Acceptance> decode_acceptance(Object& object) {
+  Acceptance acceptance;
+  acceptance.commit = object.parsed("commit", ObjectId::parse);
+  acceptance.local = object.parsed_or_absent("local", ObjectId::parse);
+  acceptance.by = object.text("by");
+  acceptance.at = object.parsed("at", parse_rfc3339);
+  return acceptance;
+}
+
 std::optional<OperatorHold> decode_hold(Object& object) {
   OperatorHold hold;
   hold.by = object.text("by");
@@ -255,6 +336,58 @@ std::optional<OperatorStart> decode_operator_start(Object& object) {
   start.fingerprint = object.parsed("fingerprint", parse_hex_digits);
   start.boot_id = object.text("boot_id");
   return start;
+}
+
+std::optional<Followed> decode_followed(Object& object) {
+  Followed followed;
+  followed.branch = object.text("branch");
+  followed.commit = object.parsed("commit", ObjectId::parse);
+  return followed;
+}
+
+std::optional<Trial> decode_trial(Object& object) {
+  Trial trial;
+  trial.commit = object.parsed("commit", ObjectId::parse);
+  const Json* changed = object.take("changed");
+  if (changed == nullptr || !changed->is_object()) {
+    object.fault("changed");
+    return trial;
+  }
+  for (auto member = changed->begin(); member != changed->end(); ++member) {
+    auto before =
+        member->is_string() ? parse_hex_digits(member->get_ref<const std::string&>()) : std::nullopt;
+    if (!before) object.fault("changed." + member.key());
+    trial.changed.emplace(member.key(), before.value_or(0));
+  }
+  return trial;
+}
+
+std::optional<Retreat> decode_retreat(Object& object) {
+  Retreat retreat;
+  retreat.to = object.parsed("to", ObjectId::parse);
+  retreat.from = object.parsed("from", ObjectId::parse);
+  retreat.at = object.parsed("at", parse_rfc3339);
+  retreat.reason = object.text("reason");
+  return retreat;
+}
+
+std::optional<Denial> decode_denial(Object& object) {
+  Denial denial;
+  denial.service = object.text("service");
+  denial.fingerprint = object.parsed("fingerprint", parse_hex_digits);
+  denial.commit = object.parsed("commit", ObjectId::parse);
+  denial.at = object.parsed("at", parse_rfc3339);
+  denial.reason = object.text("reason");
+  return denial;
+}
+
+std::optional<VerifiedCommit> decode_verified_commit(Object& object) {
+  VerifiedCommit verified;
+  verified.branch = object.text("branch");
+  verified.commit = object.parsed("commit", ObjectId::parse);
+  verified.at = object.parsed("at", parse_rfc3339);
+  verified.from = object.parsed("from", ObjectId::parse);
+  return verified;
 }
 
 std::optional<HistoryEntry> decode_history_entry(Object& object) {
@@ -303,39 +436,62 @@ void decode_map(Object& parent, const char* key, DecodedState& remarks, Map& map
   }
 }
 
-void decode_applied(Object& parent, DecodedState& remarks, std::optional<ObjectId>& applied) {
-  if (parent.is_absent("applied")) return;
-  const Json& json = *parent.take("applied");
-  if (json.is_string()) applied = ObjectId::parse(json.get_ref<const std::string&>());
-  if (!applied) remark(remarks.faults, "applied");
+void decode_commit(Object& parent, const char* key, DecodedState& remarks, std::optional<ObjectId>& commit) {
+  if (parent.is_absent(key)) return;
+  const Json& json = *parent.take(key);
+  if (json.is_string()) commit = ObjectId::parse(json.get_ref<const std::string&>());
+  if (!commit) remark(remarks.faults, key);
 }
 
-void decode_history(Object& parent, DecodedState& remarks, std::vector<HistoryEntry>& history) {
-  if (parent.is_absent("history")) return;
-  const Json& json = *parent.take("history");
-  if (!json.is_array()) return remark(remarks.faults, "history");
-  // Only the newest ones are kept; a person who added more gets what the limit says.
-  std::size_t first = json.size() > history_limit ? json.size() - history_limit : 0;
+void decode_flag(Object& parent, const char* key, DecodedState& remarks, bool& flag) {
+  if (parent.is_absent(key)) return;
+  const Json& json = *parent.take(key);
+  if (json.is_boolean()) {
+    flag = json.get<bool>();
+  } else {
+    remark(remarks.faults, key);
+  }
+}
+
+// A member that is an array of objects, oldest first. Only the newest `limit` are kept; a person who added more gets
+// what the limit says.
+template <typename Value, typename Decode>
+void decode_list(Object& parent, const std::string& key, DecodedState& remarks, std::size_t limit,
+                 std::vector<Value>& values, Decode decode) {
+  if (parent.is_absent(key.c_str())) return;
+  const Json& json = *parent.take(key.c_str());
+  if (!json.is_array()) return remark(remarks.faults, key);
+  std::size_t first = json.size() > limit ? json.size() - limit : 0;
   for (std::size_t i = first; i < json.size(); ++i) {
-    auto entry = decode_object(json[i], "history[" + std::to_string(i) + "]", remarks, decode_history_entry);
-    if (entry) history.push_back(std::move(*entry));
+    auto value = decode_object(json[i], key + "[" + std::to_string(i) + "]", remarks, decode);
+    if (value) values.push_back(std::move(*value));
   }
 }
 
 }  // namespace
 
 std::string encode_state(const DurableState& state) {
-  const auto& [applied, pin, branch_override, holds, operator_starts, history] = state;
+  const auto& [applied, healthy, pin, branch_override, remote_base, acceptance, follows_imports, holds,
+               operator_starts, followed, trial, retreat, denials, history, verified, machine] = state;
   OrderedJson json;
   json["schema"] = state_schema_version;
-  json["applied"] = applied ? OrderedJson(applied->hex()) : OrderedJson(nullptr);
-  json["pin"] = pin ? encode(*pin) : OrderedJson(nullptr);
-  json["branch_override"] = branch_override ? encode(*branch_override) : OrderedJson(nullptr);
+  json["applied"] = optional_commit(applied);
+  json["healthy"] = optional_commit(healthy);
+  json["pin"] = encode_optional(pin);
+  json["branch_override"] = encode_optional(branch_override);
+  // Of nodes that have, or had, a remote.
+  if (remote_base) json["remote_base"] = encode(*remote_base);
+  if (acceptance) json["acceptance"] = encode(*acceptance);
+  if (follows_imports) json["follows_imports"] = true;
   json["holds"] = encode_map(holds);
   json["operator_starts"] = encode_map(operator_starts);
-  json["history"] = OrderedJson::array();
-  for (const HistoryEntry& entry : history)
-    json["history"].push_back(encode(entry));
+  json["followed"] = encode_optional(followed);
+  json["trial"] = encode_optional(trial);
+  json["retreat"] = encode_optional(retreat);
+  json["denials"] = encode_list(denials);
+  json["machine"] = machine;
+  json["verified"] = encode_list(verified);
+  json["history"] = encode_list(history);
   return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
@@ -349,12 +505,24 @@ Result<DecodedState> decode_state(std::string_view text) {
   Object root(json, "", decoded);
   const Json* schema = root.take("schema");
   if (schema == nullptr || *schema != Json(state_schema_version)) remark(decoded.faults, "schema");
-  decode_applied(root, decoded, decoded.state.applied);
+  decode_commit(root, "applied", decoded, decoded.state.applied);
+  decode_commit(root, "healthy", decoded, decoded.state.healthy);
   decoded.state.pin = decode_member(root, "pin", decoded, decode_pin);
   decoded.state.branch_override = decode_member(root, "branch_override", decoded, decode_branch);
+  decoded.state.remote_base = decode_member(root, "remote_base", decoded, decode_remote_base);
+  decoded.state.acceptance = decode_member(root, "acceptance", decoded, decode_acceptance);
+  decode_flag(root, "follows_imports", decoded, decoded.state.follows_imports);
   decode_map(root, "holds", decoded, decoded.state.holds, decode_hold);
   decode_map(root, "operator_starts", decoded, decoded.state.operator_starts, decode_operator_start);
-  decode_history(root, decoded, decoded.state.history);
+  decoded.state.followed = decode_member(root, "followed", decoded, decode_followed);
+  decoded.state.trial = decode_member(root, "trial", decoded, decode_trial);
+  decoded.state.retreat = decode_member(root, "retreat", decoded, decode_retreat);
+  decode_list(root, "denials", decoded, denial_limit, decoded.state.denials, decode_denial);
+  if (!root.is_absent("machine")) decoded.state.machine = root.text("machine");
+  decode_list(root, "verified", decoded, verified_branches_limit, decoded.state.verified,
+              decode_verified_commit);
+  decode_list(root, "history", decoded, history_limit + rejected_history_limit, decoded.state.history,
+              decode_history_entry);
   root.finish();
   return decoded;
 }

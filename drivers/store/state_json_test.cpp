@@ -13,10 +13,18 @@ DurableState full_state() {
   WallTime noon = *parse_rfc3339("2026-11-22T12:00:00.25Z");
   DurableState state;
   state.applied = id('a');
+  state.healthy = id('e');
   state.pin = Pin{id('b'), "uid 0", noon, "bad \"release\"\n", noon + std::chrono::hours(1)};
   state.branch_override = BranchOverride{"testing/é", std::nullopt};
+  state.remote_base = RemoteBase{"testing/é", id('e')};
+  state.acceptance = Acceptance{id('e'), id('f'), "uid 0", noon};
+  state.follows_imports = true;
   state.holds["web"] = OperatorHold{"uid 1000", noon};
   state.operator_starts["job@1"] = OperatorStart{0xfedcba9876543210, "2c1f"};
+  state.followed = Followed{"main", id('a')};
+  state.trial = Trial{id('a'), {{"api", 0}, {"web", 0xfedcba9876543210}}};
+  state.retreat = Retreat{id('e'), id('f'), noon, "web (failed)"};
+  state.denials = {Denial{"web", 7, id('f'), noon, "web (failed)"}, Denial{"api", 8, id('f'), noon, "late"}};
   state.history = {HistoryEntry{.commit = id('c'),
                                 .subject = "web: listen on 8080",
                                 .author = "Ada <ada@example.org>",
@@ -26,6 +34,8 @@ DurableState full_state() {
                                 .outcome = Outcome::degraded,
                                 .message = "web failed"},
                    HistoryEntry{.commit = id('d'), .at = noon, .cause = "sync"}};
+  state.verified = {VerifiedCommit{"main", id('e'), noon, id('f')}};
+  state.machine = "0123456789abcdef0123456789abcdef";
   return state;
 }
 
@@ -47,9 +57,12 @@ TEST_CASE("the file is written for people") {
   state.applied = id('a');
   state.holds["web"] = OperatorHold{"uid 0", *parse_rfc3339("2026-11-22T12:00:00Z")};
   state.operator_starts["job"] = OperatorStart{255, "2c1f"};
+  state.followed = Followed{"main", id('a')};
+  state.trial = Trial{id('b'), {{"web", 255}}};
   CHECK(encode_state(state) == R"({
   "schema": 1,
   "applied": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+  "healthy": null,
   "pin": null,
   "branch_override": null,
   "holds": {
@@ -64,6 +77,20 @@ TEST_CASE("the file is written for people") {
       "boot_id": "2c1f"
     }
   },
+  "followed": {
+    "branch": "main",
+    "commit": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+  },
+  "trial": {
+    "commit": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+    "changed": {
+      "web": "00000000000000ff"
+    }
+  },
+  "retreat": null,
+  "denials": [],
+  "machine": "",
+  "verified": [],
   "history": []
 }
 )");
@@ -93,11 +120,13 @@ TEST_CASE("a member that is wrong is left out whole, and the others are kept") {
   std::string good = R"({"by":"uid 0","at":"2026-11-22T12:00:00Z"})";
   std::string text = R"({"schema":1,"applied":"aaa","pin":{"commit":7},"branch_override":[],"holds":{"a":)" +
                      good + R"(,"b":{"by":"uid 0","at":"yesterday"},"c":3},"operator_starts":1,)" +
-                     R"("history":[{"commit":null},"x"]})";
+                     R"("trial":{"commit":")" + std::string(40, 'a') +
+                     R"(","changed":{"web":7}},"denials":{},)" + R"("history":[{"commit":null},"x"]})";
   DecodedState expected;
   expected.state.holds["a"] = OperatorHold{"uid 0", *parse_rfc3339("2026-11-22T12:00:00Z")};
-  expected.faults = {"applied", "pin.commit",      "branch_override",   "holds.b.at",
-                     "holds.c", "operator_starts", "history[0].commit", "history[1]"};
+  expected.faults = {"applied",           "pin.commit",      "branch_override",   "holds.b.at",
+                     "holds.c",           "operator_starts", "trial.changed.web", "denials",
+                     "history[0].commit", "history[1]"};
   CHECK(decode_state(text) == expected);
 }
 
@@ -119,12 +148,13 @@ TEST_CASE("impossible values are faults: versions, spans and words that nobody w
 
 TEST_CASE("a history longer than what is kept loses its oldest entries") {
   DurableState state;
-  for (std::size_t i = 0; i < history_limit + 3; ++i) {
+  constexpr std::size_t limit = history_limit + rejected_history_limit;
+  for (std::size_t i = 0; i < limit + 3; ++i) {
     state.history.push_back({.subject = std::to_string(i), .cause = "commit"});
   }
   Result<DecodedState> read = decode_state(encode_state(state));
   REQUIRE(read);
-  CHECK(read->state.history.size() == history_limit);
+  CHECK(read->state.history.size() == limit);
   CHECK(read->state.history.front().subject == "3");
 }
 

@@ -17,23 +17,6 @@ namespace {
 // Commits, reasons and names of operators concern nobody but root and the agent.
 constexpr mode_t state_file_mode = 0600;
 
-// Gives the file a second name, so that the first one is never missing: the state that could be saved of it
-// replaces the first in one step. Returns the name, or "" and a warning.
-std::string set_aside(const std::string& path, std::vector<std::string>& warnings) {
-  int error_number = EEXIST;
-  for (unsigned n = 1; n <= damaged_file_limit && error_number == EEXIST; ++n) {
-    std::string aside = path + ".damaged-" + std::to_string(n);
-    bool is_last = n == damaged_file_limit;
-    if (is_last) ::unlink(aside.c_str());
-    if (::link(path.c_str(), aside.c_str()) == 0) return aside;
-    error_number = errno;
-    // A file system without hard links; what is read is then lost if the agent dies before it is written again.
-    if (error_number != EEXIST && ::rename(path.c_str(), aside.c_str()) == 0) return aside;
-  }
-  warnings.push_back(system_error("cannot set '" + path + "' aside", error_number).message);
-  return "";
-}
-
 }  // namespace
 
 FileStateStore::FileStateStore(std::string directory)
@@ -58,11 +41,29 @@ LoadedState FileStateStore::load() {
     loaded.damage = text ? "'" + path_ + "' is damaged: " + decoded.error().message : decoded.error().message;
   }
 
-  std::string aside = set_aside(path_, loaded.warnings);
-  if (!aside.empty()) loaded.damage += "; set aside as '" + aside + "'";
+  if (Result<std::string> aside = set_aside("damaged")) {
+    loaded.damage += "; set aside as '" + *aside + "'";
+  } else {
+    loaded.warnings.push_back(aside.error().message);
+  }
   // Otherwise the next load would set the same damage aside once more.
   if (Result<void> saved = save(loaded.state); !saved) loaded.warnings.push_back(saved.error().message);
   return loaded;
+}
+
+// A second name, so that the first one is never missing: what is saved next replaces it in one step.
+Result<std::string> FileStateStore::set_aside(const std::string& why) {
+  int error_number = EEXIST;
+  for (unsigned n = 1; n <= damaged_file_limit && error_number == EEXIST; ++n) {
+    std::string aside = path_ + "." + why + "-" + std::to_string(n);
+    bool is_last = n == damaged_file_limit;
+    if (is_last) ::unlink(aside.c_str());
+    if (::link(path_.c_str(), aside.c_str()) == 0) return aside;
+    error_number = errno;
+    // A file system without hard links; what is read is then lost if the agent dies before it is written again.
+    if (error_number != EEXIST && ::rename(path_.c_str(), aside.c_str()) == 0) return aside;
+  }
+  return std::unexpected(system_error("cannot set '" + path_ + "' aside", error_number));
 }
 
 Result<void> FileStateStore::save(const DurableState& state) {

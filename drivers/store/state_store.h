@@ -44,6 +44,9 @@ class FileStateStore : public StateStore {
   LoadedState load() override;
   Result<void> save(const DurableState& state) override;
 
+  // Keeps what the file holds now under the name state.json.<why>-N as well; returns the name.
+  Result<std::string> set_aside(const std::string& why);
+
  private:
   std::string directory_;
   std::string path_;

@@ -45,6 +45,16 @@ enum class ServiceResult {
 
 enum class HealthState { none, starting, healthy, unhealthy };
 
+// How one probe of [X-GitProc] HealthCheck...= ended, for people.
+struct ProbeResult {
+  WallTime at{};  // when it began
+  Duration took{};
+  bool is_healthy = false;
+  std::string detail;  // "HTTP 503", "connection refused", ...
+
+  bool operator==(const ProbeResult&) const = default;
+};
+
 // The words used in JSON, logs and $SERVICE_RESULT: "exit-code", "running", ...
 std::string_view to_string(ServiceState state);
 std::string_view to_string(ServiceResult result);

@@ -5,6 +5,7 @@
 namespace gitproc {
 
 std::string to_string(const Diagnostic& diagnostic) {
+  if (diagnostic.file.empty()) return diagnostic.message;
   std::string text = diagnostic.file;
   if (diagnostic.line != 0) text += ":" + std::to_string(diagnostic.line);
   text += diagnostic.severity == Severity::error ? ": error: " : ": warning: ";

@@ -10,7 +10,7 @@ namespace gitproc {
 enum class Severity { warning, error };
 
 struct Diagnostic {
-  std::string file;     // path inside the repository, '/'-separated
+  std::string file;     // path inside the repository, '/'-separated; "" where the commit as such is meant
   unsigned line = 0;    // from 1; 0 where the whole file is meant
   unsigned column = 0;  // from 1, in bytes; 0 where the whole line is meant
   Severity severity = Severity::error;
@@ -21,7 +21,8 @@ struct Diagnostic {
 
 using Diagnostics = std::vector<Diagnostic>;
 
-// "file:line: severity: message", the form of compilers; without ":line" for a whole file.
+// "file:line: severity: message", the form of compilers; without ":line" for a whole file; the message alone where the
+// commit as such is meant.
 std::string to_string(const Diagnostic& diagnostic);
 
 bool has_errors(const Diagnostics& diagnostics);

@@ -16,14 +16,16 @@ Duration probe_pause(const HealthCheck& check, bool is_starting) {
 }
 
 HealthState judge_probe(const HealthCheck& check, HealthState before, bool is_healthy,
-                        bool is_in_start_period, unsigned& failed_probes) {
+                        bool is_in_start_period, ProbeStreak& streak) {
   if (is_healthy) {
-    failed_probes = 0;
-    return HealthState::healthy;
+    streak.failed = 0;
+    if (streak.passed < check.success_threshold) ++streak.passed;
+    return streak.passed >= check.success_threshold ? HealthState::healthy : before;
   }
+  streak.passed = 0;
   if (is_in_start_period) return before;
-  if (failed_probes < check.retries) ++failed_probes;
-  return failed_probes >= check.retries ? HealthState::unhealthy : before;
+  if (streak.failed < check.retries) ++streak.failed;
+  return streak.failed >= check.retries ? HealthState::unhealthy : before;
 }
 
 }  // namespace gitproc

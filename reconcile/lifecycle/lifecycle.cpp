@@ -7,7 +7,7 @@
 namespace gitproc {
 namespace {
 
-// STATUS= comes from the service; more than this of it helps nobody.
+// STATUS= and the words of a probe come from the service; more than this of them helps nobody.
 constexpr std::size_t status_text_limit_bytes = 512;
 
 std::string shortened(std::string_view text) {
@@ -103,6 +103,12 @@ void Lifecycle::record(RunRecord::Kind kind, LifecycleContext& context, std::opt
 }
 
 // --- what the Reconciler asks for ---
+
+void Lifecycle::replace_unit(UnitPtr unit, LifecycleContext& context) {
+  bool has_new_check = unit_ && *unit_->health != *unit->health;
+  unit_ = std::move(unit);
+  if (has_new_check) follow_health_check(context);
+}
 
 void Lifecycle::start(UnitPtr unit, bool is_automatic, LifecycleContext& context) {
   if (!is_down()) return;
@@ -343,20 +349,29 @@ void Lifecycle::on(const Notified& event, LifecycleContext& context) {
   }
 }
 
+void Lifecycle::keep_result(const ProbeFinished& event, LifecycleContext& context) {
+  std::vector<ProbeResult>& results = watch_->results;
+  if (results.size() == probe_history_limit) results.erase(results.begin());
+  Duration took = context.now.instant - watch_->probe_began;
+  results.push_back({.at = context.now.wall - took,
+                     .took = took,
+                     .is_healthy = event.is_healthy,
+                     .detail = shortened(event.detail)});
+}
+
 void Lifecycle::on(const ProbeFinished& event, LifecycleContext& context) {
   if (!watch_ || !watch_->is_probing) return;
   watch_->is_probing = false;
+  keep_result(event, context);
   const HealthCheck& check = *unit_->health;
   bool is_starting = phase_ == Phase::probe;
-  if (is_starting) {
-    if (!event.is_healthy) return schedule_probe(probe_pause(check, true), context);
-    health_ = HealthState::healthy;
-    return enter_running(context);
+  bool is_in_start_period = is_starting || context.now.instant < watch_->start_period_end;
+  health_ = judge_probe(check, health_, event.is_healthy, is_in_start_period, watch_->streak);
+  if (is_starting && health_ == HealthState::healthy) return enter_running(context);
+  if (health_ != HealthState::unhealthy || !check.restarts) {
+    bool is_soon = is_starting || (health_ != HealthState::healthy && event.is_healthy);
+    return schedule_probe(probe_pause(check, is_soon), context);
   }
-  bool is_in_start_period = context.now.instant < watch_->start_period_end;
-  health_ = judge_probe(check, health_, event.is_healthy, is_in_start_period, watch_->failed_probes);
-  if (health_ != HealthState::unhealthy || !check.restarts)
-    return schedule_probe(probe_pause(check, false), context);
   note(ServiceResult::watchdog, "unhealthy: " + event.detail);
   is_unhealthy_restart_ = true;
   enter_stop(context);

@@ -18,12 +18,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "reconcile/actual/service.h"
 #include "reconcile/base/ids.h"
 #include "reconcile/base/time.h"
 #include "reconcile/command.h"
 #include "reconcile/event.h"
+#include "reconcile/lifecycle/health_policy.h"
 #include "reconcile/lifecycle/kill_policy.h"
 #include "reconcile/lifecycle/start_limit.h"
 #include "reconcile/unit/unit.h"
@@ -102,8 +104,9 @@ class Lifecycle {
   // Runs ExecReload=. False when it cannot be: not running, or no ExecReload=.
   bool reload(LifecycleContext& context);
 
-  // The unit changed in directives that matter only later: used from now on.
-  void replace_unit(UnitPtr unit) { unit_ = std::move(unit); }
+  // The unit changed in directives that matter only later: used from now on. Another health check is probed at
+  // once.
+  void replace_unit(UnitPtr unit, LifecycleContext& context);
 
   // Forgets a failure and the start limit's memory (an operator's start, a changed unit). A failed service is
   // dead then; since() stays, for it has been down since.
@@ -158,6 +161,8 @@ class Lifecycle {
   bool was_started() const { return was_started_; }
   // The Exec...= command under way beside the main process (for forking, its first process); 0: none.
   Pid control_pid() const { return control_pid_; }
+  // The last probe_history_limit ones, the newest last; those of earlier invocations, too.
+  const std::vector<ProbeResult>& probes() const;
 
  private:
   // Why the present invocation ends, or has ended.
@@ -170,8 +175,11 @@ class Lifecycle {
     Instant runtime_end = never;        // RuntimeMaxSec=
     Instant probe_due = never;
     Instant start_period_end = never;  // HealthCheckStartPeriod=
-    unsigned failed_probes = 0;        // in a row
+    Instant probe_began = never;       // of the one in flight
+    ProbeStreak streak;
     bool is_probing = false;           // a probe is in flight
+    bool is_at_rest = false;           // nothing is watched: it keeps only the results below
+    std::vector<ProbeResult> results;  // the newest last
   };
 
   // Phase and result.
@@ -219,6 +227,8 @@ class Lifecycle {
   void watchdog_missed(LifecycleContext& context);
   void schedule_probe(Duration pause, LifecycleContext& context);
   void pause_probes(LifecycleContext& context);
+  void follow_health_check(LifecycleContext& context);
+  void keep_result(const ProbeFinished& event, LifecycleContext& context);
   void start_probe(LifecycleContext& context);
   void extend_timeout(Duration span, LifecycleContext& context);
   bool accepts_notification(Pid sender) const;

@@ -135,9 +135,9 @@ class Story {
     return all;
   }
 
-  void replace_unit(Unit unit) {
+  Lines replace_unit(Unit unit) {
     unit_ = std::make_shared<const Unit>(std::move(unit));
-    service.replace_unit(unit_);
+    return act([this](LifecycleContext& context) { service.replace_unit(unit_, context); });
   }
 
   // "failed/exit-code"

@@ -1,5 +1,6 @@
 // While a service is up: its watchdog, its RuntimeMaxSec=, its health probes, and whose messages count.
 #include <algorithm>
+#include <utility>
 
 #include "reconcile/lifecycle/health_policy.h"
 #include "reconcile/lifecycle/lifecycle.h"
@@ -9,8 +10,9 @@ namespace gitproc {
 Lifecycle::Watch& Lifecycle::watch() {
   if (!watch_) {
     watch_ = std::make_unique<Watch>();
-    watch_->watchdog_span = unit_->timeouts->watchdog;
+    watch_->is_at_rest = true;
   }
+  if (std::exchange(watch_->is_at_rest, false)) watch_->watchdog_span = unit_->timeouts->watchdog;
   return *watch_;
 }
 
@@ -19,7 +21,7 @@ void Lifecycle::begin_supervision(LifecycleContext& context) {
   const Timeouts& timeouts = *unit_->timeouts;
   bool is_asked_for =
       unit_->has_health_check() || timeouts.runtime_max != infinite || timeouts.watchdog != infinite;
-  if (!watch_ && !is_asked_for) return;
+  if ((!watch_ || watch_->is_at_rest) && !is_asked_for) return;
   Instant now = context.now.instant;
   Watch& watched = watch();
   if (phase_ == Phase::exited) {
@@ -44,7 +46,14 @@ void Lifecycle::begin_supervision(LifecycleContext& context) {
 
 void Lifecycle::end_supervision(LifecycleContext& context) {
   pause_probes(context);
+  if (!watch_) return;
+  // What the probes found explains a restart, and outlives it.
+  std::vector<ProbeResult> results = std::move(watch_->results);
   watch_.reset();
+  if (results.empty()) return;
+  watch_ = std::make_unique<Watch>();
+  watch_->is_at_rest = true;
+  watch_->results = std::move(results);
 }
 
 void Lifecycle::keep_alive(LifecycleContext& context) {
@@ -74,7 +83,45 @@ void Lifecycle::start_probe(LifecycleContext& context) {
   Watch& watched = watch();
   watched.is_probing = true;
   watched.probe_due = never;
-  context.commands.push_back(StartProbe{id_, unit_, main_pid_});
+  watched.probe_began = context.now.instant;
+  context.commands.push_back(StartProbe{id_, unit_, main_pid_, invocation_});
+}
+
+const std::vector<ProbeResult>& Lifecycle::probes() const {
+  static const std::vector<ProbeResult> none;
+  return watch_ ? watch_->results : none;
+}
+
+// Its HealthCheck...= are others now: what was found by the old ones says nothing about these.
+void Lifecycle::follow_health_check(LifecycleContext& context) {
+  pause_probes(context);
+  if (watch_) watch_->streak = {};
+  if (!unit_->has_health_check()) health_ = HealthState::none;
+  switch (phase_) {
+    case Phase::probe:
+      if (!unit_->has_health_check()) return enter_running(context);
+      return start_probe(context);
+    case Phase::running:
+    case Phase::exited:
+      if (health_ == HealthState::none) return begin_supervision(context);
+      return start_probe(context);
+    case Phase::dead:
+    case Phase::failed:
+    case Phase::backoff:
+    case Phase::conditions:
+    case Phase::condition:
+    case Phase::start_pre:
+    case Phase::start:
+    case Phase::start_post:
+    case Phase::reload:
+    case Phase::stop:
+    case Phase::stop_watchdog:
+    case Phase::stop_sigterm:
+    case Phase::stop_sigkill:
+    case Phase::stop_post:
+    case Phase::final_sigterm:
+    case Phase::final_sigkill: return;
+  }
 }
 
 // EXTEND_TIMEOUT_USEC=: everything that is armed is due no sooner than this.

@@ -410,3 +410,80 @@ TEST_CASE("a health check rests during a reload and ends with the service") {
   CHECK(story.stop() ==
         Lines{"record stopping main=10", "cancel-probe", "kill TERM main=10 group awaits-empty"});
 }
+
+TEST_CASE("a health check: with HealthCheckSuccessThreshold= it takes so many successes in a row") {
+  Unit unit = probed_unit();
+  unit.health.edit().success_threshold = 2;
+  unit.health.edit().retries = 1;
+  unit.health.edit().restarts = false;
+  Story story(unit);
+  story.start();
+  story.spawned(10);
+  for (bool is_healthy : {true, false, true}) {
+    CHECK(story.probed(is_healthy) == Lines{});
+    CHECK(story.wait(seconds(1)) == Lines{"start-probe"});
+  }
+  CHECK(story.probed(true) == Lines{"record started main=10"});
+  CHECK(story.service.health() == HealthState::healthy);
+
+  story.wait(seconds(30));
+  story.probed(false);
+  CHECK(story.service.health() == HealthState::unhealthy);
+  story.wait(seconds(30));
+  story.probed(true);
+  CHECK(story.service.health() == HealthState::unhealthy);
+  CHECK(story.wait(seconds(1)) == Lines{"start-probe"});  // the next one soon, for it may be well again
+  story.probed(true);
+  CHECK(story.service.health() == HealthState::healthy);
+}
+
+TEST_CASE("a health check: the last results are kept, and outlive the restart that they led to") {
+  Unit unit = probed_unit();
+  unit.health.edit().retries = 1;
+  Story story = healthy(unit);
+  const WallTime began = story.service.probes().front().at;
+  CHECK(story.service.probes() == std::vector<ProbeResult>{{began, Duration::zero(), true, ""}});
+  story.wait(seconds(30));
+  CHECK(story.wait(seconds(2)) == Lines{});  // it takes its time
+  story.probed(false);
+  story.exited(10, signalled(15));
+  story.emptied();
+  std::vector<ProbeResult> both = {{began, Duration::zero(), true, ""},
+                                   {began + seconds(30), seconds(2), false, "HTTP 503"}};
+  CHECK(story.service.probes() == both);
+  CHECK(story.service.deadline() != never);  // of the backoff
+  story.start();
+  story.spawned(11);
+  for (int i = 0; i < 20; ++i) {
+    story.probed(false);
+    story.wait(seconds(1));
+  }
+  CHECK(story.service.probes().size() == probe_history_limit);
+}
+
+TEST_CASE("a health check that is added, changed or removed applies to the running service") {
+  Story story(plain_unit());
+  story.start();
+  story.spawned(10);
+  CHECK(story.service.health() == HealthState::none);
+  CHECK(story.replace_unit(probed_unit()) == Lines{"start-probe"});
+  CHECK(story.service.health() == HealthState::starting);
+  CHECK(story.service.state() == ServiceState::running);
+  story.probed(true);
+  CHECK(story.service.health() == HealthState::healthy);
+
+  Unit other = probed_unit();
+  other.health.edit().interval = seconds(5);
+  CHECK(story.replace_unit(other) == Lines{"start-probe"});
+  CHECK(story.service.health() == HealthState::healthy);
+  CHECK(story.replace_unit(plain_unit()) == Lines{"cancel-probe"});
+  CHECK(story.service.health() == HealthState::none);
+  CHECK(story.wait(seconds(60)) == Lines{});
+
+  Story starting(probed_unit());
+  starting.start();
+  starting.spawned(10);
+  CHECK(starting.service.state() == ServiceState::starting);
+  CHECK(starting.replace_unit(plain_unit()) == Lines{"cancel-probe", "record started main=10"});
+  CHECK(starting.service.state() == ServiceState::running);
+}

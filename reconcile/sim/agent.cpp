@@ -10,6 +10,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr unsigned commands_per_turn = 64;
+// A comparison may be about what was applied a few steps ago.
+constexpr std::size_t remembered_applied = 64;
 
 // Where an event comes from: what comes from one place comes in order.
 constexpr std::uint64_t from_git = UINT64_MAX, from_people = UINT64_MAX - 1;
@@ -20,9 +22,15 @@ struct Source {
   std::uint64_t operator()(const CommitRejected&) const { return from_git; }
   std::uint64_t operator()(const CommitUnreadable&) const { return from_git; }
   std::uint64_t operator()(const TreeExported&) const { return from_git; }
+  std::uint64_t operator()(const Fetched&) const { return from_git; }
+  std::uint64_t operator()(const TipsCompared&) const { return from_git; }
+  std::uint64_t operator()(const BundleImported&) const { return from_git; }
+  std::uint64_t operator()(const FetchRequested&) const { return from_people; }
+  std::uint64_t operator()(const AcceptRequested&) const { return from_people; }
   std::uint64_t operator()(const ServiceRequested&) const { return from_people; }
   std::uint64_t operator()(const SyncRequested&) const { return from_people; }
   std::uint64_t operator()(const RollbackRequested&) const { return from_people; }
+  std::uint64_t operator()(const ApproveRequested&) const { return from_people; }
   std::uint64_t operator()(const BranchSwitched&) const { return from_people; }
   std::uint64_t operator()(const RequestNoticed&) const { return from_people; }
   std::uint64_t operator()(const ShutdownRequested&) const { return from_people; }
@@ -38,11 +46,19 @@ void World::start_agent() {
   std::vector<AdoptedService> adopted = journal_.replay([this](Pid pid) { return machine_.is_alive(pid); });
   trace_.say(now_.instant,
              "=== the agent starts, and finds " + std::to_string(adopted.size()) + " services ===");
-  Reconciler::Options options{.boot_id = "boot " + std::to_string(boots_), .seed = chance_.next()};
+  Reconciler::Options options{.boot_id = "boot " + std::to_string(boots_),
+                              .seed = chance_.next(),
+                              .rollout_deadline = rollout_deadline_,
+                              .auto_rollback = rolls_back_,
+                              .prune_guard = has_guard_,
+                              .verifies_signatures = policy_.is_set()};
+  if (repository_.has_remote())
+    options.remote = {.poll_interval = std::chrono::minutes(1), .follows_force_push = follows_force_push_};
+  is_fetching_ = false;
   agent_ = std::make_unique<Agent>(std::move(options), disk_.state, adopted);
   agent_->submitted = agent_->durable = agent_->reconciler.durable_version();
   if (disk_.state.branch_override) agent_->followed_override = disk_.state.branch_override->branch;
-  checks_.agent_started(adopted, now_.instant);
+  checks_.agent_started(adopted, disk_.state, now_.instant);
   for (const AdoptedService& record : adopted) {
     ServiceId id = *agent_->reconciler.find(record.name);
     agent_->names[id] = record.name;
@@ -81,6 +97,7 @@ void World::exit_agent() {
     disk_.state = agent_->waiting_to_write->second;
   else if (agent_->writing)
     disk_.state = agent_->writing->second;
+  checks_.written(disk_.state);
   while (!agent_->markers.empty()) {
     agent_->markers.front().first = now_.instant;
     set_markers();
@@ -128,13 +145,20 @@ void World::take_step() {
   std::set<std::size_t> stale = std::exchange(agent_->stale, {});
   for (std::size_t i = 0; i < events.size(); ++i) {
     trace_.add(now_.instant, events[i]);
+    if (std::holds_alternative<Fetched>(events[i])) is_fetching_ = false;
     if (stale.contains(i)) continue;
     std::uint64_t source = std::visit(Source{}, events[i]);
     auto name = agent_->names.find(ServiceId{static_cast<std::uint32_t>(source)});
     bool is_of_service = source < from_people && name != agent_->names.end();
     checks_.told(events[i], is_of_service ? name->second : "", now_.instant);
   }
+  std::optional<RemoteBase> base = agent_->reconciler.durable().remote_base;
+  if (agent_->reconciler.durable().applied) {
+    applied_.push_back(*agent_->reconciler.durable().applied);
+    if (applied_.size() > remembered_applied) applied_.erase(applied_.begin());
+  }
   Commands commands = agent_->reconciler.step(events, now_);
+  check_remote_base(base);
   checks_.decided(commands, now_.instant);
   checks_.stepped(!events.empty(), now_.instant, agent_->reconciler.next_deadline());
   // What was found wrong in a decision is not carried out any more, but has to be seen.
@@ -169,7 +193,7 @@ void World::tell_late(Event event) {
 
 void World::tell_tip() {
   std::string branch = followed_branch();
-  tell(TipObserved{branch, repository_.tip(branch), ""}, chance_.span(Duration::zero(), milliseconds(200)));
+  tell(tip_of(branch), chance_.span(Duration::zero(), milliseconds(200)));
 }
 
 void World::follow_branch() {
@@ -302,14 +326,27 @@ void World::carry_out(const RunRecord& record) {
 // --- git ---
 
 void World::carry_out(const LoadCommit& command) {
-  const Commit& commit = repository_.at(command.commit);
   Duration delay = chance_.span(milliseconds(1), faults_.late_events ? seconds(3) : milliseconds(300));
+  checks_.asked_to_load(command);
+  std::visit([&](auto outcome) { tell(std::move(outcome), delay); }, load(command));
+}
+
+LoadOutcome World::load(const LoadCommit& command) {
+  const Commit& commit = repository_.at(command.commit);
   if (faults_.unreadable_commits && chance_.one_in(4))
-    return tell(CommitUnreadable{command.commit, "missing object"}, delay);
-  if (commit.is_broken) {
-    return tell(CommitRejected{commit.info, {{"a.service", 3, 1, Severity::error, "bad value"}}}, delay);
+    return CommitUnreadable{command.commit, "missing object"};
+  std::optional<VerifiedCommit> verified;
+  if (policy_.is_set() && !command.was_applied) {
+    Judgement judgement =
+        *judge(policy_, {command.commit, command.branch, command.verified}, repository_, repository_);
+    if (!judgement.reasons.empty()) {
+      return CommitRejected{commit.info, {{.file = "", .message = judgement.reasons.front()}}, std::nullopt};
+    }
+    verified = judgement.verified;
   }
-  CommitLoaded loaded{.commit = commit.info, .changes = {}, .warnings = {}};
+  if (commit.is_broken)
+    return CommitRejected{commit.info, {{"a.service", 3, 1, Severity::error, "bad value"}}, verified};
+  CommitLoaded loaded{.commit = commit.info, .changes = {}, .warnings = {}, .verified = verified};
   for (const auto& [name, unit] : commit.units) {
     auto known = agent_->catalog.find(name);
     if (known == agent_->catalog.end() || known->second != unit) loaded.changes.push_back({name, unit});
@@ -318,13 +355,54 @@ void World::carry_out(const LoadCommit& command) {
     if (!commit.units.contains(name)) loaded.changes.push_back({name, nullptr});
   }
   agent_->catalog = commit.units;
-  tell(std::move(loaded), delay);
+  return loaded;
 }
 
 void World::carry_out(const ExportTree& command) {
   bool fails = faults_.failing_exports && chance_.one_in(4);
   tell(TreeExported{command.commit, fails ? "no space left on device" : ""},
        chance_.span(milliseconds(1), milliseconds(300)));
+}
+
+TipObserved World::tip_of(const std::string& branch) const {
+  return {.branch = branch,
+          .tip = repository_.tip(branch),
+          .error = "",
+          .remote_tip = repository_.has_remote() ? repository_.fetched_tip(branch) : std::nullopt};
+}
+
+// Nothing was rewritten under the node without anybody having said so.
+void World::check_remote_base(const std::optional<RemoteBase>& before) {
+  const DurableState& state = agent_->reconciler.durable();
+  if (!before || !state.remote_base || state.remote_base->branch != before->branch || follows_force_push_)
+    return;
+  const ObjectId &from = before->commit, &to = state.remote_base->commit;
+  bool is_accepted = state.acceptance && state.acceptance->commit == to;
+  bool follows = repository_.is_after(to, from) ||
+                 std::ranges::any_of(
+                     applied_, [&](const ObjectId& applied) { return repository_.is_after(to, applied); });
+  if (!follows && !is_accepted) checks_.fail("a rewritten branch was followed although nobody accepted it");
+}
+
+void World::carry_out(const Fetch&) {
+  if (std::exchange(is_fetching_, true)) checks_.fail("two fetches at once");
+  Duration delay = chance_.span(milliseconds(5), faults_.late_events ? seconds(20) : milliseconds(500));
+  if (faults_.failing_fetches && chance_.one_in(2)) {
+    auto fault = chance_.one_in(4) ? Fetched::Fault::refused : Fetched::Fault::failed;
+    return tell(Fetched{fault, "cannot fetch"}, delay);
+  }
+  repository_.fetch();
+  tell(tip_of(followed_branch()), delay);
+  tell(Fetched{});
+}
+
+void World::carry_out(const CompareTips& command) {
+  tell(repository_.compare(command.question), chance_.span(Duration::zero(), milliseconds(100)));
+}
+
+void World::carry_out(const MoveBranch& command) {
+  if (is_checked_out_ || !repository_.move_along(command)) return;
+  if (command.branch == followed_branch()) tell_tip();
 }
 
 void World::carry_out(const SetMarker& command) {
@@ -359,6 +437,7 @@ void World::persist() {
 void World::finish_writes() {
   if (!agent_->writing || agent_->written_at > now_.instant) return;
   disk_.state = std::move(agent_->writing->second);
+  checks_.written(disk_.state);
   agent_->durable = agent_->writing->first;
   if (trace_.keeps_words()) {
     std::string words =

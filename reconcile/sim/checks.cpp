@@ -49,11 +49,19 @@ void Checks::booted() {
 void Checks::agent_lost() {
   unanswered_.clear();
   stops_.clear();
+  loading_.reset();
   unfit_.clear();
   knows_relations_ = false;
 }
 
-void Checks::agent_started(const std::vector<AdoptedService>& adopted, Instant now) {
+void Checks::agent_started(const std::vector<AdoptedService>& adopted, const DurableState& disk,
+                           Instant now) {
+  denials_ = disk.denials;
+  retried_writes_ = 0;
+  is_approval_asked_ = false;
+  applying_.reset();  // which of the last ones it comes to know as what runs is not told
+  held_.reset();
+  followed_ = disk.followed ? std::optional(disk.followed->commit) : std::nullopt;
   for (auto& [name, service] : facts_) {
     service.is_up = service.is_ready = service.remains = service.is_ending = false;
     service.latch.reset();
@@ -129,7 +137,10 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     Facts& service = facts(name);
     if (notified->sender == service.main) service.is_ready = true;
   } else if (const auto* probe = std::get_if<ProbeFinished>(&event)) {
-    if (probe->is_healthy) facts(name).is_probed = true;
+    Facts& service = facts(name);
+    service.passed_probes = probe->is_healthy ? service.passed_probes + 1 : 0;
+    if (service.unit && service.passed_probes >= service.unit->health->success_threshold)
+      service.is_probed = true;
   } else if (std::get_if<ConditionsChecked>(&event) != nullptr) {
     touch(name, now);
   } else if (const auto* checked = std::get_if<PreflightChecked>(&event)) {
@@ -137,7 +148,11 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     if (checked->error.empty()) unfit_.erase(name);
   } else if (const auto* exported = std::get_if<TreeExported>(&event)) {
     if (exported->error.empty()) knows_relations_ = true;
+    if (held_ != exported->commit) held_.reset();  // it is compared with another one from now on
+  } else if (const auto* rejected = std::get_if<CommitRejected>(&event)) {
+    judged(rejected->commit.id, rejected->verified, !repository_.at(rejected->commit.id).is_broken);
   } else if (const auto* loaded = std::get_if<CommitLoaded>(&event)) {
+    judged(loaded->commit.id, loaded->verified, false);
     const Commit& commit = repository_.at(loaded->commit.id);
     for (const std::string& each : repository_.names()) {
       UnitPtr before = loaded_.empty() ? nullptr : find_unit(*loaded_.back(), each);
@@ -159,7 +174,13 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     std::erase_if(stops_, [&](const auto& stop) { return stop.second == request->service; });
     if (request->verb == ServiceVerb::stop) stops_.emplace(request->request, request->service);
     if (request->verb != ServiceVerb::reload) facts(request->service).job_done.reset();
-  } else if (std::get_if<SyncRequested>(&event) != nullptr) {
+  } else if (std::get_if<ApproveRequested>(&event) != nullptr) {
+    is_approval_asked_ = true;
+    for (const std::string& each : repository_.names())
+      touch(each, now);  // what was loaded long ago happens now
+  } else if (const auto* sync = std::get_if<SyncRequested>(&event)) {
+    constexpr unsigned writes_at_once = 2;  // one is under way
+    if (sync->retries) retried_writes_ = writes_at_once;
     for (const std::string& each : repository_.names()) {
       if (unfit_.contains(each) || is_failed(each)) touch(each, now);
     }
@@ -167,6 +188,31 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     for (const std::string& each : repository_.names())
       touch(each, now);
   }
+}
+
+// --- signatures ---
+
+void Checks::asked_to_load(const LoadCommit& command) { loading_ = command; }
+
+void Checks::judged(const ObjectId& commit, const std::optional<VerifiedCommit>& verified, bool is_refused) {
+  if (!loading_ || loading_->commit != commit) return fail("a commit was loaded that was not asked for");
+  LoadCommit asked = *std::exchange(loading_, std::nullopt);
+  // Of one that is broken, too, only a good verdict is told.
+  if (verified || is_refused) judged_[{commit, asked.branch}] = verified.has_value();
+  if (!verified && asked.was_applied) judged_.try_emplace({commit, ""}, true);
+}
+
+// What the policy had to say last of the commit as a tip, or, with "", as one asked for by name.
+bool Checks::is_refused(const ObjectId& commit, const std::string& branch) const {
+  auto verdict = judged_.find({commit, branch});
+  return verdict != judged_.end() && !verdict->second;
+}
+
+// Something is made of a commit: it must have been found good at least once.
+void Checks::check_trusted(const ObjectId& commit) {
+  bool is_good = std::ranges::any_of(
+      judged_, [&](const auto& entry) { return entry.first.first == commit && entry.second; });
+  if (verifies_ && !is_good) fail("a commit that was not found good is exported");
 }
 
 // --- what it decides ---
@@ -190,6 +236,9 @@ void Checks::decided(const Commands& commands, Instant now) {
       touch(kill->unit->name, now);
     } else if (const auto* news = std::get_if<Announce>(&command)) {
       if (!news->service.empty()) facts(news->service).is_unknown = false;
+      note(*news);
+    } else if (const auto* tree = std::get_if<ExportTree>(&command)) {
+      check_trusted(tree->commit);
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
       note(*record, now);
     }
@@ -307,6 +356,7 @@ void Checks::spawning(const Spawn& spawn) {
   service.is_ready = service.remains = false;
   service.latch.reset();
   service.is_probed = !spawn.unit->has_health_check();
+  service.passed_probes = 0;
 }
 
 void Checks::spawned(const Spawn& spawn, Pid pid, Instant now) {

@@ -24,24 +24,28 @@ namespace gitproc::sim {
 
 class Checks {
  public:
-  Checks(const Machine& machine, const Journal& journal, const Repository& repository)
-      : machine_(machine), journal_(journal), repository_(repository) {}
+  // `verifies`: commits must meet a signature policy.
+  Checks(const Machine& machine, const Journal& journal, const Repository& repository, bool verifies)
+      : machine_(machine), journal_(journal), repository_(repository), verifies_(verifies) {}
 
   // The first thing that was wrong; "" as long as nothing is.
   const std::string& failure() const { return failure_; }
   void fail(std::string what);
 
   // --- while it runs ---
+  void configured(bool rolls_back, bool has_guard);
   void booted();
-  void agent_started(const std::vector<AdoptedService>& adopted, Instant now);
+  void agent_started(const std::vector<AdoptedService>& adopted, const DurableState& disk, Instant now);
   void agent_lost();
   void told(const Event& event, const std::string& service, Instant now);
   void decided(const Commands& commands, Instant now);
   void spawning(const Spawn& spawn);
   void spawned(const Spawn& spawn, Pid pid, Instant now);
   void stepped(bool had_events, Instant now, Instant next_deadline);
+  void asked_to_load(const LoadCommit& command);
   void asked(RequestId request, std::string words) { unanswered_.emplace(request, std::move(words)); }
   void answered(const Answer& answer, const DurableState& on_disk);
+  void written(const DurableState& on_disk);
 
   // --- at rest ---
   struct Rest {
@@ -49,6 +53,7 @@ class Checks {
     const DurableState& disk;
     const std::map<Marker, ObjectId>& markers;
     ObjectId tip;        // of the branch that is followed
+    std::string branch;  // that one
     bool is_after_sync;  // nothing that failed can be left
   };
   void at_rest(const Rest& rest);
@@ -60,10 +65,11 @@ class Checks {
     Pid main = 0;
     bool is_up = false;  // a main process, perhaps not ready
     bool is_ready = false;
-    bool is_probed = false;
-    bool remains = false;     // active without a process
-    bool is_ending = false;   // told to, or by itself
-    bool is_unknown = false;  // left alone, because the commit that knows its unit cannot be read
+    bool is_probed = false;      // healthy, for the first time
+    unsigned passed_probes = 0;  // in a row
+    bool remains = false;        // active without a process
+    bool is_ending = false;      // told to, or by itself
+    bool is_unknown = false;     // left alone, because the commit that knows its unit cannot be read
     bool is_adopted = false;  // started by an agent that is gone, perhaps for a reason that is gone with it
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
@@ -85,16 +91,28 @@ class Checks {
   bool has_cause(const std::string& name, Instant since) const;
   bool stops_before(const std::string& first, const std::string& second) const;
   void note(const RunRecord& record, Instant now);
+  // What may be applied (rollout_checks.cpp).
+  void note(const Announce& news);
+  void check_applying(const ObjectId& commit, const std::string& cause);
+  const Denial* find_denied(const ObjectId& commit) const;
+  bool is_retried() const { return retried_writes_ > 0; }
+
+  void judged(const ObjectId& commit, const std::optional<VerifiedCommit>& verified, bool is_refused);
+  bool is_refused(const ObjectId& commit, const std::string& branch) const;
+  void check_trusted(const ObjectId& commit);
 
   bool is_running(const std::string& name) const;
   std::set<std::string> wanted(const UnitMap& units, const DurableState& disk) const;
   bool is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const;
   void check_running_set(const Rest& rest, const UnitMap& units);
+  void check_words(const Rest& rest, bool is_rejected, bool is_denied);
   void check_words(const Rest& rest, bool is_rejected);
+  void check_verified(const Rest& rest);
 
   const Machine& machine_;
   const Journal& journal_;
   const Repository& repository_;
+  const bool verifies_;
   std::string failure_;
 
   std::map<std::string, Facts> facts_;
@@ -104,6 +122,17 @@ class Checks {
   std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
   std::set<std::string> was_pulled_;        // required or wanted by another one in some commit
   std::set<std::string> unfit_;             // whose new unit a preflight refused
+
+  bool rolls_back_ = false, has_guard_ = false;
+  std::vector<Denial> denials_;       // on disk
+  unsigned retried_writes_ = 0;       // the writes that may be the first after `sync --retry`
+  std::optional<ObjectId> applying_;  // the last that this agent began with
+  std::optional<ObjectId> followed_;  // of these, the last that was the tip
+  std::optional<ObjectId> held_;      // until it is approved, or compared with something else
+  std::optional<ObjectId> approved_;
+  bool is_approval_asked_ = false, is_switched_ = false;
+  std::optional<LoadCommit> loading_;                        // of this agent
+  std::map<std::pair<ObjectId, std::string>, bool> judged_;  // the last verdict: whether it was good
   Instant last_step_at_{};
   unsigned idle_steps_ = 0;  // in a row, at one instant
   Instant second_began_at_{};

@@ -26,6 +26,7 @@ struct Faults {
   bool failing_exports = false;
   bool oom_kills = false;        // of processes of a service
   bool drifting_limits = false;  // somebody else writes to cgroups
+  bool failing_fetches = false;  // the remote is down, hangs, or refuses; drawn by worlds that have one
   bool unseen_exits = false;     // of adopted processes nobody can tell how they ended
 
   static Faults drawn(Chance& chance) {

@@ -16,6 +16,14 @@ std::string World::followed_branch() const {
 void World::act_as_author() {
   author_acts_at_ = now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(40));
   std::string branch = chance_.one_in(4) ? Repository::other_branch : Repository::main_branch;
+  // Of those who have a remote, few commit on the node itself.
+  if (repository_.has_remote() && !chance_.one_in(6)) {
+    repository_.push(branch);
+    trace_.say(now_.instant,
+               "++ the remote's " + branch + " is at " + repository_.remote_tip(branch).hex().substr(32));
+    if (agent_ && chance_.one_in(3)) tell(FetchRequested{"webhook"});
+    return;
+  }
   repository_.move(branch);
   trace_.say(now_.instant, "++ " + branch + " is at " + repository_.tip(branch).hex().substr(32));
   if (agent_ && branch == followed_branch()) tell_tip();
@@ -56,7 +64,7 @@ void World::act_as_operator() {
       now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(30));
   if (!agent_) return;
   RequestId id{++requests_};
-  switch (chance_.below(20)) {
+  switch (chance_.below(22)) {
     case 0:
     case 1:
       return ask(
@@ -67,6 +75,10 @@ void World::act_as_operator() {
     case 3: return ask(rollback_request(id), id);
     case 4: return switch_branch();
     case 5: return ask(RequestNoticed{id}, id);
+    case 7:
+      if (repository_.has_remote()) return accept_what_is_held();
+      [[fallthrough]];
+    case 8: return ask(approve_request(id), id);
     case 6:
       if (chance_.one_in(2)) return tell(ShutdownRequested{chance_.one_in(2)});
       [[fallthrough]];
@@ -89,6 +101,20 @@ Event World::rollback_request(RequestId id) {
   return request;
 }
 
+Event World::approve_request(RequestId id) {
+  ApproveRequested request{
+      .request = id, .commit = std::nullopt, .by = "operator", .waits = chance_.one_in(2)};
+  if (chance_.one_in(2)) request.commit = repository_.tip(followed_branch());
+  return request;
+}
+
+void World::accept_what_is_held() {
+  RequestId id{++requests_};
+  std::optional<Hold> hold = agent_->reconciler.node().hold;
+  ObjectId commit = hold ? hold->commit : repository_.any();
+  ask(AcceptRequested{.request = id, .commit = commit, .by = "operator", .waits = chance_.one_in(2)}, id);
+}
+
 void World::switch_branch() {
   bool is_configured = chance_.one_in(2);
   std::string branch = is_configured ? Repository::main_branch : Repository::other_branch;
@@ -97,7 +123,7 @@ void World::switch_branch() {
   // The ref watcher is told at once.
   agent_->followed_override = is_configured ? std::nullopt : std::optional(branch);
   tell(event);
-  tell(TipObserved{branch, repository_.tip(branch), ""}, Duration(1000));
+  tell(tip_of(branch), Duration(1000));
 }
 
 }  // namespace gitproc::sim

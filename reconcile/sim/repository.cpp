@@ -39,6 +39,48 @@ void Repository::move(const std::string& branch) {
   }
 }
 
+void Repository::push(const std::string& branch) {
+  ObjectId& tip = remote_tips_.at(branch);
+  if (chance_.one_in(6)) {
+    tip = any();
+  } else {
+    tip = grow(&tip, true);
+  }
+}
+
+std::optional<ObjectId> Repository::fetched_tip(const std::string& branch) const {
+  auto found = fetched_tips_.find(branch);
+  return found == fetched_tips_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool Repository::is_after(const ObjectId& descendant, const ObjectId& ancestor) const {
+  for (std::optional<ObjectId> id = descendant; id; id = commits_.at(*id).parent()) {
+    if (*id == ancestor) return true;
+  }
+  return false;
+}
+
+TipsCompared Repository::compare(const TipQuestion& question) const {
+  using Relation = TipsCompared::Relation;
+  TipsCompared compared{.question = question, .error = ""};
+  if (question.local && question.local != question.remote) {
+    compared.relation = is_after(*question.local, question.remote)   ? Relation::ahead
+                        : is_after(question.remote, *question.local) ? Relation::behind
+                                                                     : Relation::diverged;
+  }
+  compared.is_local_in_base = question.base && (!question.local || is_after(*question.base, *question.local));
+  compared.is_remote_after_base = !question.base || is_after(question.remote, *question.base);
+  compared.is_remote_after_applied = question.applied && is_after(question.remote, *question.applied);
+  return compared;
+}
+
+bool Repository::move_along(const MoveBranch& command) {
+  ObjectId& tip = tips_.at(command.branch);
+  if (command.from != tip) return false;
+  tip = command.to;
+  return true;
+}
+
 const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
   std::uint64_t number = ids_.size() + 1;
   Commit commit;
@@ -46,9 +88,16 @@ const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
                  .tree = object_id(number),
                  .author = "A",
                  .subject = "commit " + std::to_string(number),
-                 .at = {}};
+                 .at = WallTime(seconds(number))};
   commit.is_broken = may_break && chance_.one_in(10);
-  if (parent != nullptr) commit.units = commits_.at(*parent).units;
+  commit.is_signed = !may_break || !chance_.one_in(10);
+  if (parent != nullptr) {
+    commit.units = commits_.at(*parent).units;
+    commit.parents = {*parent};
+  }
+  // A mistake that empties the node, or nearly.
+  bool prunes = parent != nullptr && chance_.one_in(12);
+  if (prunes) std::erase_if(commit.units, [this](const auto&) { return !chance_.one_in(4); });
   // Most commits change one or two things; some the whole.
   unsigned share = parent == nullptr ? 70 : chance_.one_in(6) ? 60 : 15;
   for (const std::string& name : names_) {
@@ -69,6 +118,18 @@ const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
   }
   ids_.push_back(commit.info.id);
   return commits_.emplace(commit.info.id, std::move(commit)).first->second.info.id;
+}
+
+Result<CommitNode> Repository::node(const ObjectId& commit) {
+  const Commit& found = at(commit);
+  return CommitNode{.parents = found.parents, .at = found.info.at};
+}
+
+Result<std::vector<Refusal>> Repository::check(std::span<const ObjectId> commits) {
+  std::vector<Refusal> refusals;
+  for (const ObjectId& commit : commits)
+    refusals.emplace_back(at(commit).is_signed ? "" : "is not signed");
+  return refusals;
 }
 
 UnitPtr Repository::new_unit(const std::string& name) {
@@ -133,6 +194,7 @@ void Repository::draw_behaviour(Unit& unit) {
     check.url = "localhost:1";
     check.interval = seconds(5 + chance_.below(20));
     check.retries = static_cast<unsigned>(1 + chance_.below(3));
+    check.success_threshold = static_cast<unsigned>(1 + chance_.below(2));
     check.restarts = chance_.one_in(2);
   }
 }

@@ -3,21 +3,30 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "reconcile/desired/snapshot.h"
+#include "reconcile/event.h"
 #include "reconcile/sim/chance.h"
+#include "reconcile/trust/judge.h"
 
 namespace gitproc::sim {
 
 struct Commit {
   CommitInfo info;
   UnitMap units;
+  std::vector<ObjectId> parents;
   bool is_broken = false;  // CommitRejected
+  bool is_signed = true;
+
+  std::optional<ObjectId> parent() const {
+    return parents.empty() ? std::nullopt : std::optional(parents.front());
+  }
 };
 
-class Repository {
+class Repository : public CommitGraph, public SignatureCheck {
  public:
   static constexpr const char* main_branch = "main";
   static constexpr const char* other_branch = "testing";
@@ -27,10 +36,28 @@ class Repository {
   // Lets a branch go on: mostly to a new commit, sometimes to one that exists (a reset, a merge of another).
   void move(const std::string& branch);
   const ObjectId& tip(const std::string& branch) const { return tips_.at(branch); }
+
+  // --- with a remote: what it has, and what was fetched of it ---
+  void add_remote() { remote_tips_ = tips_; }
+  bool has_remote() const { return !remote_tips_.empty(); }
+  // A push, mostly to what follows; sometimes the branch is rewritten.
+  void push(const std::string& branch);
+  void fetch() { fetched_tips_ = remote_tips_; }
+  const ObjectId& remote_tip(const std::string& branch) const { return remote_tips_.at(branch); }
+  std::optional<ObjectId> fetched_tip(const std::string& branch) const;
+  bool is_after(const ObjectId& descendant, const ObjectId& ancestor) const;
+  TipsCompared compare(const TipQuestion& question) const;
+  // Whether the branch was there and has moved.
+  bool move_along(const MoveBranch& command);
+
   const Commit& at(const ObjectId& id) const { return commits_.at(id); }
   // Any commit there is.
   const ObjectId& any() { return chance_.pick(ids_); }
   const std::vector<std::string>& names() const { return names_; }
+
+  // What is asked of it to judge a commit by a signature policy.
+  Result<CommitNode> node(const ObjectId& commit) override;
+  Result<std::vector<Refusal>> check(std::span<const ObjectId> commits) override;
 
  private:
   const ObjectId& grow(const ObjectId* parent, bool may_break);
@@ -48,6 +75,7 @@ class Repository {
   std::map<ObjectId, Commit> commits_;
   std::vector<ObjectId> ids_;
   std::map<std::string, ObjectId> tips_;
+  std::map<std::string, ObjectId> remote_tips_, fetched_tips_;
   std::uint64_t versions_ = 0;
 };
 

@@ -22,16 +22,28 @@ void Checks::at_rest(const Rest& rest) {
   }
 
   const ObjectId target = disk.pin ? disk.pin->commit : rest.tip;
-  bool is_rejected = repository_.at(target).is_broken;
-  if (!is_rejected && disk.applied != target) fail("the target is not applied");
+  bool is_rejected = repository_.at(target).is_broken || is_refused(target, disk.pin ? "" : rest.branch);
+  std::optional<Hold> hold = rest.reconciler.node().hold;
+  if (hold && hold->kind == "prune" && (disk.pin || hold->commit != rest.tip || !has_guard_))
+    fail("held is what nobody has to approve");
+  bool is_going_back = !disk.pin && disk.retreat && disk.applied != target;
+  bool is_denied = !disk.pin && !is_rejected && disk.applied != target &&
+                   (find_denied(target) != nullptr || (disk.retreat && disk.retreat->from == target));
+  if (!is_rejected && !is_denied && !hold && disk.applied != target) fail("the target is not applied");
+  if (is_going_back && disk.applied != disk.retreat->to)
+    fail("the node has not gone back to what was healthy");
+  if (disk.trial && !disk.pin) fail("a trial has no end");
 
   auto marker = [&](Marker which) {
     auto found = rest.markers.find(which);
     return found == rest.markers.end() ? std::nullopt : std::optional(found->second);
   };
+  check_verified(rest);
   if (marker(Marker::applied) != disk.applied) fail("refs/gitproc/applied is not the applied commit");
   std::optional<ObjectId> pinned = disk.pin ? std::optional(disk.pin->commit) : std::nullopt;
   if (marker(Marker::pinned) != pinned) fail("refs/gitproc/pinned is not the pinned commit");
+  if (disk.healthy && marker(Marker::healthy) != disk.healthy)
+    fail("refs/gitproc/healthy is not the healthy commit");
   if (marker(Marker::healthy)) {
     // An agent that was killed may have set it before its history was on disk.
     bool was_applied = std::ranges::any_of(disk.history, [&](const HistoryEntry& entry) {
@@ -43,7 +55,19 @@ void Checks::at_rest(const Rest& rest) {
   if (disk.applied) {
     check_running_set(rest, repository_.at(*disk.applied).units);
   }
-  check_words(rest, is_rejected);
+  check_words(rest, is_rejected, is_denied);
+}
+
+// What is taken for verified was found good, and the ref shows the last of it.
+void Checks::check_verified(const Rest& rest) {
+  if (rest.disk.verified.empty()) return;
+  for (const VerifiedCommit& known : rest.disk.verified) {
+    auto verdict = judged_.find({known.commit, known.branch});
+    if (verdict == judged_.end()) fail("a commit counts as verified that was not judged");
+  }
+  auto shown = rest.markers.find(Marker::verified);
+  if (shown == rest.markers.end() || shown->second != rest.disk.verified.back().commit)
+    fail("refs/gitproc/verified is not the newest verified commit");
 }
 
 // Active, with a process or without.
@@ -131,9 +155,11 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
   }
 }
 
-void Checks::check_words(const Rest& rest, bool is_rejected) {
+void Checks::check_words(const Rest& rest, bool is_rejected, bool is_denied) {
   NodeView node = rest.reconciler.node();
-  bool is_tip_rejected = repository_.at(rest.tip).is_broken;
+  // What is refused even by name is refused as a tip, too.
+  bool is_tip_rejected =
+      repository_.at(rest.tip).is_broken || is_refused(rest.tip, rest.branch) || is_refused(rest.tip, "");
   bool is_anything_bad = false;
   std::string which;
   if (rest.disk.applied) {
@@ -153,7 +179,7 @@ void Checks::check_words(const Rest& rest, bool is_rejected) {
   }
   switch (node.sync) {
     case SyncState::synced:
-      if (is_rejected) fail("synced, but the target was rejected");
+      if (is_rejected || is_denied) fail("synced, but the target was refused");
       if (!which.empty()) fail("synced, but " + which + " is not as it should be");
       return;
     case SyncState::degraded:
@@ -161,10 +187,12 @@ void Checks::check_words(const Rest& rest, bool is_rejected) {
       if (node.error.empty()) fail("degraded, and does not say why");
       return;
     case SyncState::rejected:
-      if (!is_rejected && !is_tip_rejected) fail("rejected, but the target is valid");
+      if (!is_rejected && !is_tip_rejected && !is_denied) fail("rejected, but the target is valid");
       return;
     case SyncState::progressing: fail("progressing for ever"); return;
-    case SyncState::held: fail("held, but by nobody"); return;
+    case SyncState::held:
+      if (!node.hold) fail("held, but by nobody");
+      return;
     case SyncState::error: fail("error at rest: " + node.error); return;
   }
   __builtin_unreachable();

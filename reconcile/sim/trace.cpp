@@ -11,7 +11,8 @@ std::string id_text(SpawnId id) { return "spawn " + std::to_string(static_cast<s
 
 struct EventWords {
   std::string operator()(const TipObserved& event) const {
-    return "tip of " + event.branch + " " + (event.tip ? event.tip->hex().substr(32) : event.error);
+    return "tip of " + event.branch + " " + (event.tip ? event.tip->hex().substr(32) : event.error) +
+           (event.remote_tip ? ", at the remote " + event.remote_tip->hex().substr(32) : "");
   }
   std::string operator()(const CommitLoaded& event) const {
     std::string text = "loaded " + event.commit.subject + ":";
@@ -64,6 +65,22 @@ struct EventWords {
   std::string operator()(const ProbeFinished& event) const {
     return "probe of " + id_text(event.service) + (event.is_healthy ? " healthy" : " unhealthy");
   }
+  std::string operator()(const Fetched& event) const {
+    return "fetched" + (event.error.empty() ? "" : ": " + event.error);
+  }
+  std::string operator()(const TipsCompared& event) const {
+    static constexpr const char* relations[] = {"equal", "ahead", "behind", "diverged"};
+    return "compared with " + event.question.remote.hex().substr(32) + ": local is " +
+           relations[static_cast<std::size_t>(event.relation)] +
+           (event.is_local_in_base ? ", in the base" : "") +
+           (event.is_remote_after_base ? ", after the base" : "") +
+           (event.is_remote_after_applied ? ", after the applied" : "") + event.error;
+  }
+  std::string operator()(const BundleImported&) const { return "bundle imported"; }
+  std::string operator()(const FetchRequested&) const { return "a fetch is asked for"; }
+  std::string operator()(const AcceptRequested& event) const {
+    return id_text(event.request) + ": accept " + event.commit.hex().substr(32);
+  }
   std::string operator()(const ServiceRequested& event) const {
     static constexpr const char* verbs[] = {"start", "stop", "restart", "reload"};
     return id_text(event.request) + ": " + verbs[static_cast<std::size_t>(event.verb)] + " " + event.service;
@@ -74,6 +91,9 @@ struct EventWords {
   }
   std::string operator()(const RollbackRequested& event) const {
     return id_text(event.request) + ": rollback " + (event.commit ? event.commit->hex().substr(32) : "");
+  }
+  std::string operator()(const ApproveRequested& event) const {
+    return id_text(event.request) + ": approve " + (event.commit ? event.commit->hex().substr(32) : "");
   }
   std::string operator()(const BranchSwitched& event) const { return "switched to " + event.branch; }
   std::string operator()(const RequestNoticed& event) const { return id_text(event.request) + ": noticed"; }
@@ -90,9 +110,16 @@ struct CommandWords {
     return "export " + command.commit.hex().substr(32);
   }
   std::string operator()(const SetMarker& command) const {
-    static constexpr const char* markers[] = {"applied", "healthy", "pinned"};
+    static constexpr const char* markers[] = {"fetched", "verified", "applied", "healthy", "pinned"};
     return std::string("mark ") + markers[static_cast<std::size_t>(command.marker)] + " " +
            (command.commit ? command.commit->hex().substr(32) : "none");
+  }
+  std::string operator()(const Fetch&) const { return "fetch"; }
+  std::string operator()(const CompareTips& command) const {
+    return "compare with " + command.question.remote.hex().substr(32);
+  }
+  std::string operator()(const MoveBranch& command) const {
+    return "move " + command.branch + " to " + command.to.hex().substr(32);
   }
   std::string operator()(const Spawn& command) const {
     return "spawn " + id_text(command.service) + "=" + command.unit->name + " " +

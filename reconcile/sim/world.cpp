@@ -19,12 +19,26 @@ constexpr std::uint64_t max_rounds = 200'000;
 World::World(std::uint64_t seed, bool keeps_words)
     : chance_(seed),
       faults_(Faults::drawn(chance_)),
+      policy_{.allowed_signers = chance_.one_in(3) ? "signers" : "",
+              .judges_only_the_tip = chance_.one_in(4)},
       trace_(keeps_words),
       machine_(chance_, faults_, journal_),
       repository_(chance_),
-      checks_(machine_, journal_, repository_) {}
+      checks_(machine_, journal_, repository_, policy_.is_set()) {
+  // By a chance of its own, so that worlds without a remote stay what they were.
+  Chance remote_chance(~seed);
+  if (!remote_chance.percent(40)) return;
+  repository_.add_remote();
+  faults_.failing_fetches = remote_chance.one_in(2);
+  follows_force_push_ = remote_chance.one_in(5);
+  is_checked_out_ = remote_chance.one_in(4);
+}
 
 std::string World::run() {
+  rolls_back_ = chance_.one_in(2);
+  has_guard_ = chance_.one_in(2);
+  rollout_deadline_ = chance_.one_in(2) ? minutes(5) : chance_.span(seconds(15), seconds(60));
+  checks_.configured(rolls_back_, has_guard_);
   agent_starts_at_ = now_.instant;
   author_acts_at_ = now_.instant + chance_.span(seconds(1), seconds(30));
   operator_acts_at_ = chance_.one_in(4) ? never : now_.instant + chance_.span(seconds(1), seconds(20));
@@ -35,8 +49,22 @@ std::string World::run() {
   run_until(now_.instant + chance_.span(seconds(20), minutes(4)));
 
   end_faults();
+  if (repository_.has_remote()) tell(FetchRequested{"webhook"});
   run_until(now_.instant + liveness);
+  // Whatever is held waits for somebody to say so.
+  if (repository_.has_remote() && agent_ && agent_->reconciler.node().hold) {
+    accept_what_is_held();
+    run_until(now_.instant + liveness);
+  }
   check_rest(false);
+  bool is_held = agent_ && agent_->reconciler.node().hold.has_value();
+  if (is_held && chance_.one_in(2) && checks_.failure().empty()) {
+    RequestId id{++requests_};
+    ask(ApproveRequested{.request = id, .commit = std::nullopt, .by = "operator"}, id);
+    run_until(now_.instant + liveness);
+    check_rest(false);
+    if (agent_ && agent_->reconciler.node().hold) checks_.fail("what was approved is still held");
+  }
   bool ends_with_sync = chance_.one_in(2);
   if (ends_with_sync && agent_) {
     RequestId id{++requests_};
@@ -65,10 +93,23 @@ void World::end_faults() {
 void World::check_rest(bool is_after_sync) {
   if (!checks_.failure().empty()) return;
   if (!agent_) return checks_.fail("no agent runs");
+  ObjectId tip = repository_.tip(followed_branch());
+  if (repository_.has_remote()) {
+    ObjectId remote = repository_.remote_tip(followed_branch());
+    if (repository_.fetched_tip(followed_branch()) != remote)
+      checks_.fail("the remote was not fetched again");
+    std::optional<Hold> hold = agent_->reconciler.node().hold;
+    if (hold && hold->kind != "prune") checks_.fail("held, although the operator has accepted it");
+    // The local branch counts only where it is ahead; where it was rewound or set aside it does not.
+    bool is_local = repository_.is_after(tip, remote) && agent_->reconciler.tip() == tip;
+    if (!is_local) tip = remote;
+    if (agent_->reconciler.tip() != tip) checks_.fail("the tip is not the remote's");
+  }
   checks_.at_rest({.reconciler = agent_->reconciler,
                    .disk = disk_.state,
                    .markers = disk_.markers,
-                   .tip = repository_.tip(followed_branch()),
+                   .tip = tip,
+                   .branch = followed_branch(),
                    .is_after_sync = is_after_sync});
 }
 

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "reconcile/reconciler.h"
@@ -60,6 +61,9 @@ struct Agent {
   std::deque<std::pair<std::uint64_t, Answer>> held_answers;
 };
 
+// The Events that LoadCommit may end in.
+using LoadOutcome = std::variant<CommitLoaded, CommitRejected, CommitUnreadable>;
+
 class World {
  public:
   World(std::uint64_t seed, bool keeps_words);
@@ -103,6 +107,9 @@ class World {
   void carry_out(const LoadCommit& command);
   void carry_out(const ExportTree& command);
   void carry_out(const SetMarker& command);
+  void carry_out(const Fetch& command);
+  void carry_out(const CompareTips& command);
+  void carry_out(const MoveBranch& command);
   void carry_out(const Spawn& command);
   void carry_out(const Kill& command);
   void carry_out(const AwaitMainPid& command);
@@ -122,6 +129,8 @@ class World {
   void tell(Event event, Duration delay = Duration::zero());
   void tell_late(Event event);
   void tell_tip();
+  TipObserved tip_of(const std::string& branch) const;
+  void check_remote_base(const std::optional<RemoteBase>& before);
   void look_for_empty(const std::string& service);
   void look_for_main_pid(ServiceId service);
   void track(ServiceId service, Pid pid);
@@ -133,11 +142,17 @@ class World {
   void ask(Event request, RequestId id);
   Event service_request(RequestId id);
   Event rollback_request(RequestId id);
+  Event approve_request(RequestId id);
   void switch_branch();
+  void accept_what_is_held();
   std::string followed_branch() const;
+
+  // The commit's signatures judged as drivers/git does, or that it cannot be told.
+  LoadOutcome load(const LoadCommit& command);
 
   Chance chance_;
   Faults faults_;
+  SignaturePolicy policy_;
   Trace trace_;
   Journal journal_;
   Machine machine_;
@@ -149,6 +164,10 @@ class World {
   Now now_{Instant(std::chrono::hours(1)), WallTime(std::chrono::hours(1000))};
   std::map<std::pair<Instant, std::uint64_t>, InFlight> in_flight_;
   std::map<std::uint64_t, Instant> last_told_;  // by where it comes from
+  std::vector<ObjectId> applied_;               // the last few commits that were applied, newest last
+  bool is_fetching_ = false;
+  bool follows_force_push_ = false;
+  bool is_checked_out_ = false;  // a working tree shows every branch, so that none is moved along
   std::uint64_t told_ = 0;
   std::uint64_t boots_ = 0;
   std::uint64_t agents_ = 0;
@@ -160,6 +179,10 @@ class World {
   Instant meddler_acts_at_ = never;  // who writes to cgroups, and the kernel that runs out of memory
   Instant crash_at_ = never;         // of the agent, while it waits
   Instant power_loss_at_ = never;
+  // How the agent is configured, the same for all its lives.
+  bool rolls_back_ = false;
+  bool has_guard_ = false;
+  Duration rollout_deadline_{};
   bool is_over_ = false;  // an agent that ends is not started again
 };
 

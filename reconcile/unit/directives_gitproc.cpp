@@ -70,9 +70,12 @@ bool is_url_character(char c) {
   return byte > 0x20 && byte != 0x7F;
 }
 
-void set_probe(Unit& unit, HealthCheckKind kind, std::string url) {
+// There is one probe: the later of HealthCheckURL= and HealthCheckExec=.
+void set_probe(Unit& unit, HealthCheckKind kind, std::string url,
+               std::optional<ExecCommand> command = std::nullopt) {
   set<HealthField<&HealthCheck::kind>>(unit, kind);
   set<HealthField<&HealthCheck::url>>(unit, std::move(url));
+  set<HealthField<&HealthCheck::command>>(unit, std::move(command));
 }
 
 void read_health_url(Reader& reader) {
@@ -105,11 +108,17 @@ void print_health_url(const Unit& unit, Lines& lines) {
 }
 
 void read_health_exec(Reader& reader) {
-  // Checked, so that a unit written for a later version has no mistakes; no probe runs a command yet.
-  if (reader.value().empty()) return;
+  if (reader.value().empty()) return set_probe(reader.unit(), HealthCheckKind::none, {});
   std::vector<ExecCommand> commands = read_exec_line(reader);
+  if (commands.empty()) return;
   if (commands.size() > 1) return reader.error("only one command can be a health check");
-  reader.warning("HealthCheckExec= is checked but not run by this version");
+  if (commands.front().ignores_failure)
+    return reader.error("a health check whose failure is ignored (\"-\") finds nothing");
+  set_probe(reader.unit(), HealthCheckKind::exec, {}, std::move(commands.front()));
+}
+
+void print_health_exec(const Unit& unit, Lines& lines) {
+  if (unit.health->command) lines.add(print_exec_command(*unit.health->command));
 }
 
 using Strategy = UnitField<&Unit::update_strategy>;
@@ -193,17 +202,20 @@ constexpr Directive directives[] = {
     later<UnitField<&Unit::is_desired_running>, WordValue<desired_words>>("DesiredState"),
     {"X-GitProc", "NodeSelector", read_node_selector, nullptr},
     {"X-GitProc", "HealthCheckURL", read_health_url, print_health_url, ChangeEffect::later},
-    {"X-GitProc", "HealthCheckExec", read_health_exec, nullptr, ChangeEffect::later},
+    {"X-GitProc", "HealthCheckExec", read_health_exec, print_health_exec, ChangeEffect::later},
     {"X-GitProc", "HealthCheckStatus", read_health_statuses, print_health_statuses, ChangeEffect::later},
     later<HealthField<&HealthCheck::interval>, PositiveTimeSpan>("HealthCheckInterval"),
     later<HealthField<&HealthCheck::timeout>, PositiveTimeSpan>("HealthCheckTimeout"),
     later<HealthField<&HealthCheck::start_period>, TimeSpanValue>("HealthCheckStartPeriod"),
     later<HealthField<&HealthCheck::retries>, NumberValue<unsigned, 1, 1'000'000>>("HealthCheckRetries"),
+    later<HealthField<&HealthCheck::success_threshold>, NumberValue<unsigned, 1, 1'000'000>>(
+        "HealthCheckSuccessThreshold"),
     later<HealthField<&HealthCheck::restarts>, WordValue<action_words>>("HealthCheckAction"),
     {"X-GitProc", "RestartOn", read_watched<true>, print_watched<true>, ChangeEffect::later},
     {"X-GitProc", "ReloadOn", read_watched<false>, print_watched<false>, ChangeEffect::later},
     later<GroupField<&Unit::log, &LogPolicy::max_size_bytes>, LogSizeValue>("LogMaxSize"),
     later<GroupField<&Unit::log, &LogPolicy::max_files>, NumberValue<unsigned, 0, 10'000>>("LogMaxFiles"),
+    later<GroupField<&Unit::log, &LogPolicy::max_total_bytes>, LogSizeValue>("LogMaxTotalSize"),
     {"X-GitProc", "UpdateStrategy", read_update_strategy, print_field<Strategy, StrategyWord>,
      ChangeEffect::later},
     {"Install", "Alias", read_alias, nullptr},

@@ -67,15 +67,26 @@ void read_output(Reader& reader) {
     if (!path) return reader.bad_value(reader.value(), "does not name an absolute path");
     return set<F>(reader.unit(), {.kind = scheme.value, .path = std::move(*path)});
   }
-  if (is_one_of(*text, {"journal", "syslog", "kmsg"}))
-    return set<F>(reader.unit(), {.kind = OutputKind::log, .path = {}});
+  if (is_one_of(*text, {"journal", "syslog"}))
+    return set<F>(reader.unit(), {.kind = OutputKind::journal, .path = {}});
+  if (*text == "kmsg") return set<F>(reader.unit(), {.kind = OutputKind::log, .path = {}});
   if (*text == "null") return set<F>(reader.unit(), {.kind = OutputKind::null, .path = {}});
   if (*text == "inherit") {
     // Standard output would inherit from standard input, which a service never reads a terminal from.
     return set<F>(reader.unit(), F::initial());
   }
-  if (is_one_of(*text, {"tty", "journal+console", "syslog+console", "kmsg+console", "socket", "fd"}) ||
-      text->starts_with("fd:")) {
+  if (*text == "socket") {
+    reader.warning(
+        std::string(reader.key()) +
+        "=socket needs a .socket unit that hands its connection over (socket activation), which is "
+        "not supported: the service's log takes its place");
+    return set<F>(reader.unit(), {.kind = OutputKind::log, .path = {}});
+  }
+  if (is_one_of(*text, {"journal+console", "syslog+console"})) {
+    warn_of_stand_in(reader, "the journal alone");
+    return set<F>(reader.unit(), {.kind = OutputKind::journal, .path = {}});
+  }
+  if (is_one_of(*text, {"tty", "kmsg+console", "fd"}) || text->starts_with("fd:")) {
     warn_of_stand_in(reader, "the service's log");
     return set<F>(reader.unit(), {.kind = OutputKind::log, .path = {}});
   }
@@ -91,9 +102,16 @@ void print_output(const Unit& unit, Lines& lines) {
     if (target.kind == scheme.value)
       return lines.add(std::string(scheme.word) + protect_specifiers(target.path));
   }
-  lines.add(target.kind == OutputKind::null      ? "null"
-            : target.kind == OutputKind::inherit ? "inherit"
-                                                 : "journal");
+  switch (target.kind) {
+    case OutputKind::null: return lines.add("null");
+    case OutputKind::inherit: return lines.add("inherit");
+    case OutputKind::journal: return lines.add("journal");
+    // No word of systemd's means the log alone; this one has no other meaning here.
+    case OutputKind::log: return lines.add("kmsg");
+    case OutputKind::file:
+    case OutputKind::append:
+    case OutputKind::truncate: return;  // printed above
+  }
 }
 
 constexpr Directive directives[] = {

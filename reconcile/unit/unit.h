@@ -189,10 +189,11 @@ enum class RuntimePreserve { no, restart, yes };
 enum class ProcVisibility { everything, without_access, invisible, ptraceable };
 enum class ProcSubset { all, pid };
 
-enum class OutputKind { log, inherit, null, file, append, truncate };
+enum class OutputKind { log, inherit, null, file, append, truncate, journal };
 struct OutputTarget {
-  OutputKind kind = OutputKind::log;  // journal, syslog, kmsg and the default: the service's own log file
-  std::string path;                   // file, append, truncate
+  OutputKind kind =
+      OutputKind::log;  // the default: the service's own log file. journal: it too, without journald
+  std::string path;     // file, append, truncate
 
   bool operator==(const OutputTarget&) const = default;
 };
@@ -302,14 +303,16 @@ struct HealthCheck {
   Duration timeout = std::chrono::seconds(5);
   Duration start_period = Duration::zero();
   unsigned retries = 3;
-  bool restarts = true;  // HealthCheckAction=restart
+  unsigned success_threshold = 1;  // successes in a row that make it healthy
+  bool restarts = true;            // HealthCheckAction=restart
 
   bool operator==(const HealthCheck&) const = default;
 };
 
 struct LogPolicy {
-  std::uint64_t max_size_bytes = 10u << 20;  // LogMaxSize=
-  unsigned max_files = 5;                    // LogMaxFiles=: archives kept besides the live file
+  std::uint64_t max_size_bytes = 10u << 20;        // LogMaxSize=
+  unsigned max_files = 5;                          // LogMaxFiles=: archives kept besides the live file
+  std::uint64_t max_total_bytes = infinite_limit;  // LogMaxTotalSize=: the live file and all archives
 
   bool operator==(const LogPolicy&) const = default;
 };

@@ -1,0 +1,33 @@
+// Makes notices of what the daemon announces, and gives them to the Notifier. Made only where there is somebody to notify.
+#pragma once
+
+#include <memory>
+
+#include "agent/child_exits.h"
+#include "agent/daemon.h"
+#include "agent/notice.h"
+#include "agent/notifier.h"
+
+namespace gitproc {
+
+class Notices {
+ public:
+  // Follows the daemon's events and its sync state. `daemon` and `loop` must outlive it; `exits` must not tell of any
+  // once it is gone.
+  Notices(asio::io_context& loop, Daemon& daemon, ChildExits& exits, const Notifier::Options& options);
+  ~Notices();
+  Notices(const Notices&) = delete;
+  Notices& operator=(const Notices&) = delete;
+
+  std::vector<Count> counts() const { return notifier_->counts(); }
+
+ private:
+  void tell(std::optional<NoticeFilter::Found> found);
+
+  Daemon& daemon_;
+  NoticeFilter filter_;
+  std::unique_ptr<Notifier> notifier_;
+  std::uint64_t follower_;
+};
+
+}  // namespace gitproc

@@ -1,0 +1,631 @@
+// Stories of commits that do not get healthy, of commits that would remove too much, and of agents that are killed
+// over either. The node here outlives its agents: processes, journal and state file stay when one is killed.
+#include <map>
+#include <set>
+
+#include "reconcile/plan/guard.h"
+#include "reconcile/reconciler.h"
+#include "testing/catch.h"
+
+using namespace gitproc;
+using namespace std::chrono_literals;
+
+namespace {
+
+ObjectId id_of(unsigned number) {
+  ObjectId id;
+  id.bytes[18] = static_cast<std::uint8_t>(number >> 8);
+  id.bytes[19] = static_cast<std::uint8_t>(number);
+  return id;
+}
+
+// "web bad" is a unit called web whose process ends at once, "web slow" one that never gets ready; with any other
+// word it runs well.
+UnitPtr make_unit(const std::string& name, const std::string& word = "1", const std::string& needed = "") {
+  auto unit = std::make_shared<Unit>();
+  unit->name = name;
+  unit->start = {ExecCommand{.path = "/bin/" + name, .arguments = {name, word}}};
+  if (word.starts_with("slow")) {
+    unit->type = ServiceType::notify;
+    unit->timeouts.edit().start = infinite;
+  }
+  if (word.starts_with("looping")) {
+    unit->restart.edit().mode = RestartMode::always;
+    unit->restart.edit().delay = 2s;
+    unit->restart.edit().start_limit_interval = 0s;
+  }
+  if (!needed.empty()) {
+    unit->dependencies.edit().requires_ = {needed};
+    unit->dependencies.edit().after = {needed};
+  }
+  unit->fingerprint = std::hash<std::string>()(name + " " + word + " " + needed);
+  unit->sources = {{name + ".service", {}}};
+  return unit;
+}
+
+class Node {
+ public:
+  explicit Node(Reconciler::Options given) : options(std::move(given)) { start_agent(); }
+
+  // --- the agent ---
+  void start_agent() {
+    std::vector<AdoptedService> adopted;
+    for (const auto& [name, process] : alive) {
+      AdoptedService service{.name = name, .fingerprint = process.unit->fingerprint};
+      service.main = AdoptedProcess{process.pid, true};
+      service.was_started = process.is_ready;
+      adopted.push_back(std::move(service));
+    }
+    for (const auto& [name, latch] : latches) {
+      if (alive.contains(name)) continue;
+      AdoptedService service{.name = name, .fingerprint = latch.first};
+      service.latch = latch.second;
+      adopted.push_back(std::move(service));
+    }
+    events.clear();
+    catalog.clear();
+    reconciler = std::make_unique<Reconciler>(options, disk, adopted);
+    if (tip) events.push_back(TipObserved{branch, tip, ""});
+  }
+  // kill -9 before the `commands`th command from now on is carried out.
+  void kill_agent_after(unsigned commands) { lives_for = commands; }
+
+  void settle() {
+    for (int round = 0; round < 2000; ++round) {
+      bool is_due = reconciler->next_deadline() <= now.instant;
+      if (events.empty() && !is_due && round > 0) return;
+      std::vector<Event> batch = std::exchange(events, {});
+      bool is_killed = false;
+      for (Command& command : reconciler->step(batch, now)) {
+        is_killed = lives_for && (*lives_for)-- == 0;
+        if (is_killed) break;
+        std::visit([this](auto& what) { carry_out(what); }, command);
+      }
+      if (is_killed) {
+        lives_for.reset();
+        ++kills;
+        start_agent();
+        continue;
+      }
+      disk = reconciler->durable();
+    }
+    FAIL("the node does not come to rest");
+  }
+  void happens(Event event) {
+    events.push_back(std::move(event));
+    settle();
+  }
+  void wait(Duration span) {
+    Instant end = now.instant + span;
+    while (reconciler->next_deadline() <= end) {
+      Instant next = std::max(now.instant, reconciler->next_deadline());
+      now.wall += next - now.instant;
+      now.instant = next;
+      settle();
+    }
+    now.wall += end - now.instant;
+    now.instant = end;
+    settle();
+  }
+
+  // --- people ---
+  void commit(unsigned number, std::vector<UnitPtr> units) {
+    UnitMap map;
+    for (UnitPtr& unit : units)
+      map.emplace(unit->name, unit);
+    commits[id_of(number)] = std::move(map);
+    move(number);
+  }
+  void move(unsigned number) {
+    tip = id_of(number);
+    happens(TipObserved{branch, tip, ""});
+  }
+  std::string sync(bool retries = false) {
+    RequestId id{++last_request};
+    happens(SyncRequested{.request = id, .waits = true, .retries = retries, .by = "uid 0"});
+    return answer_of(id);
+  }
+  std::string rollback(unsigned number) {
+    RequestId id{++last_request};
+    happens(RollbackRequested{.request = id, .commit = id_of(number), .by = "uid 0", .reason = ""});
+    return answer_of(id);
+  }
+  std::string approve(std::optional<unsigned> number = std::nullopt) {
+    RequestId id{++last_request};
+    std::optional<ObjectId> commit = number ? std::optional(id_of(*number)) : std::nullopt;
+    happens(ApproveRequested{.request = id, .commit = commit, .by = "uid 0"});
+    return answer_of(id);
+  }
+  std::string answer_of(RequestId id) { return answers.contains(id) ? answers[id] : "(waiting)"; }
+
+  // --- what is to be seen ---
+  std::string sync_state() { return std::string(to_string(reconciler->node().sync)); }
+  // "api 1, web 2": what runs, in which version.
+  std::string running() {
+    std::string text;
+    for (const auto& [name, process] : alive)
+      text += (text.empty() ? "" : ", ") + name + " " + process.unit->start.front().arguments.back();
+    return text;
+  }
+  // "1 commit healthy, 2 commit rolled-back": the history without what was superseded.
+  std::string history() {
+    std::string text;
+    for (const HistoryEntry& entry : reconciler->durable().history) {
+      text += (text.empty() ? "" : ", ") + std::to_string(entry.commit.bytes[19]) + " " + entry.cause + " " +
+              std::string(to_string(entry.outcome));
+    }
+    return text;
+  }
+  unsigned rollbacks() {
+    unsigned count = 0;
+    for (const HistoryEntry& entry : reconciler->durable().history)
+      count += entry.outcome == Outcome::rolled_back ? 1 : 0;
+    return count;
+  }
+
+  // --- drivers ---
+  void carry_out(const LoadCommit& load) {
+    CommitInfo info{.id = load.commit, .tree = load.commit, .author = "A", .subject = "s", .at = {}};
+    if (broken.contains(load.commit)) {
+      events.push_back(CommitRejected{info, {{"web.service", 3, 1, Severity::error, "bad value"}}});
+      return;
+    }
+    const UnitMap& wanted = commits.at(load.commit);
+    CommitLoaded loaded{.commit = info, .changes = {}, .warnings = {}};
+    for (const auto& [name, unit] : wanted) {
+      auto known = catalog.find(name);
+      if (known == catalog.end() || known->second != unit) loaded.changes.push_back({name, unit});
+    }
+    for (const auto& [name, unit] : catalog) {
+      if (!wanted.contains(name)) loaded.changes.push_back({name, nullptr});
+    }
+    catalog = wanted;
+    events.push_back(std::move(loaded));
+  }
+  void carry_out(const ExportTree& tree) { events.push_back(TreeExported{tree.commit, ""}); }
+  void carry_out(const SetMarker& marker) {
+    markers.erase(marker.marker);
+    if (marker.commit) markers.emplace(marker.marker, *marker.commit);
+  }
+  void carry_out(const Spawn& spawn) {
+    if (spawn.phase != ExecPhase::start) return;
+    const std::string& name = spawn.unit->name;
+    CHECK_FALSE(alive.contains(name));
+    std::string word = spawn.unit->start.front().arguments.back();
+    ++starts[name + " " + word];
+    alive[name] = {++last_pid, spawn.unit, !word.starts_with("slow")};
+    latches.erase(name);
+    events.push_back(Spawned{spawn.service, spawn.spawn, last_pid});
+    if (word.starts_with("bad") || word.starts_with("looping")) {
+      alive.erase(name);
+      events.push_back(ProcessExited{spawn.service, last_pid, {ExitStatus::Kind::exited, 1}, false});
+    }
+  }
+  void carry_out(const Kill& kill) {
+    const std::string& name = kill.unit->name;
+    if (kill.main_pid != 0 && alive.contains(name)) {
+      alive.erase(name);
+      events.push_back(
+          ProcessExited{kill.service, kill.main_pid, {ExitStatus::Kind::killed, kill.signal}, false});
+    }
+    if (kill.awaits_empty && !alive.contains(name)) events.push_back(Emptied{kill.service});
+  }
+  void carry_out(const AwaitMainPid&) {}
+  void carry_out(const CleanUp&) {}
+  void carry_out(const Fetch&) {}
+  void carry_out(const CompareTips&) {}
+  void carry_out(const MoveBranch&) {}
+  void carry_out(const AdjustLimits&) {}
+  void carry_out(const FindSurvivors&) {}
+  void carry_out(const CheckConditions&) {}
+  void carry_out(const Preflight& check) {
+    events.push_back(PreflightChecked{check.service, check.unit->fingerprint,
+                                      missing.contains(check.unit->name) ? "no executable" : ""});
+  }
+  void carry_out(const StartProbe&) {}
+  void carry_out(const CancelProbe&) {}
+  void carry_out(const RunRecord& record) {
+    if (record.kind == RunRecord::Kind::ended && record.latch) {
+      latches[record.name] = {catalog.contains(record.name) ? catalog[record.name]->fingerprint : 0,
+                              *record.latch};
+    }
+    if (record.kind == RunRecord::Kind::forgotten) latches.erase(record.name);
+  }
+  void carry_out(const Answer& answer) {
+    answers[answer.request] = answer.error ? answer.error->message : "done";
+  }
+  void carry_out(const Announce& news) {
+    if (news.service.empty()) told.push_back(news.kind + (news.reason.empty() ? "" : ": " + news.reason));
+  }
+  void carry_out(const ExitAgent&) {}
+
+  bool has_told(const std::string& words) { return std::find(told.begin(), told.end(), words) != told.end(); }
+
+  struct Process {
+    Pid pid = 0;
+    UnitPtr unit;
+    bool is_ready = true;
+  };
+  const Reconciler::Options options;
+  std::unique_ptr<Reconciler> reconciler;
+  DurableState disk;
+  Now now{Instant(1h), WallTime(1000h)};
+  std::vector<Event> events;
+  std::map<ObjectId, UnitMap> commits;
+  std::set<ObjectId> broken;
+  std::set<std::string> missing;
+  std::optional<ObjectId> tip;
+  std::string branch = "main";
+  UnitMap catalog;
+  std::map<std::string, Process> alive;
+  std::map<std::string, std::pair<std::uint64_t, Latch>> latches;
+  std::map<std::string, unsigned> starts;
+  std::map<RequestId, std::string> answers;
+  std::map<Marker, ObjectId> markers;
+  std::vector<std::string> told;
+  std::optional<unsigned> lives_for;
+  unsigned kills = 0;
+  Pid last_pid = 100;
+  std::uint64_t last_request = 0;
+};
+
+Node node_that_rolls_back() { return Node({.boot_id = "boot", .seed = 7, .auto_rollback = true}); }
+Node node_with_guard() { return Node({.boot_id = "boot", .seed = 7, .prune_guard = true}); }
+
+std::vector<UnitPtr> units_called(const std::string& letters) {
+  std::vector<UnitPtr> units;
+  for (char letter : letters)
+    units.push_back(make_unit(std::string(1, letter)));
+  return units;
+}
+
+}  // namespace
+
+// --- automatic rollback ---
+
+TEST_CASE("a commit whose changed service fails is undone by itself, once, and not tried again") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("db"), make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("db"), make_unit("web", "bad")});
+  CHECK(node.running() == "db 1, web 1");
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.has_told("rolled-back: web (failed)"));
+  CHECK(node.history() == "1 commit healthy, 2 commit rolled-back, 1 auto-rollback progressing");
+  NodeView view = node.reconciler->node();
+  CHECK(view.desired_commit == id_of(1));
+  CHECK(view.branch_commit == id_of(2));
+  CHECK(view.error == "web (failed); change it, or try it again by 'gitproc sync --retry'");
+  node.wait(1h);
+  CHECK(node.history() == "1 commit healthy, 2 commit rolled-back, 1 auto-rollback healthy");
+  CHECK(node.starts["web bad"] == 1);
+  CHECK(node.markers[Marker::applied] == id_of(1));
+  CHECK(node.markers[Marker::healthy] == id_of(1));
+  CHECK(node.sync() != "done");
+}
+
+TEST_CASE("an unrelated commit that still holds what failed is not tried; one that fixes it is, at once") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "bad")});
+  node.commit(3, {make_unit("other"), make_unit("web", "bad")});
+  CHECK(node.running() == "web 1");
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.reconciler->node().error ==
+        "web is as in 000000000000, which failed here: web (failed); change it, or try it again by 'gitproc "
+        "sync "
+        "--retry'");
+  CHECK(node.starts["web bad"] == 1);
+  node.commit(4, {make_unit("other"), make_unit("web", "2")});
+  CHECK(node.running() == "other 1, web 2");
+  CHECK(node.sync_state() == "synced");
+  CHECK_FALSE(node.disk.retreat);
+  node.wait(11s);
+  CHECK(node.disk.healthy == id_of(4));
+  // What failed once is known for ever.
+  node.commit(5, {make_unit("other"), make_unit("web", "bad")});
+  CHECK(node.running() == "other 1, web 2");
+  CHECK(node.reconciler->node().desired_commit == id_of(4));
+  CHECK(node.starts["web bad"] == 1);
+  CHECK(node.rollbacks() == 1);
+}
+
+TEST_CASE("'sync --retry' tries what failed again, once more") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "bad")});
+  CHECK(node.starts["web bad"] == 1);
+  CHECK(node.sync() != "done");
+  CHECK(node.starts["web bad"] == 1);
+  CHECK(node.sync(true) == "rejected: web (failed); change it, or try it again by 'gitproc sync --retry'");
+  CHECK(node.starts["web bad"] == 2);
+  CHECK(node.running() == "web 1");
+  CHECK(node.rollbacks() == 2);
+}
+
+TEST_CASE("a service that never gets ready fails the commit at the deadline; one that loops does, too") {
+  for (const char* word : {"slow", "looping"}) {
+    Node node = node_that_rolls_back();
+    node.commit(1, {make_unit("web")});
+    node.wait(11s);
+    node.commit(2, {make_unit("web", word)});
+    node.wait(4min);
+    CHECK(node.rollbacks() == 0);
+    node.wait(2min);
+    CHECK(node.rollbacks() == 1);
+    CHECK(node.running() == "web 1");
+  }
+}
+
+TEST_CASE("only what the commit changed is judged, and who waits for what failed is not to blame") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("db"), make_unit("web", "1", "db")});
+  node.wait(11s);
+  // An old failure does not count against a commit that leaves it alone.
+  node.commit(2, {make_unit("db"), make_unit("web", "1", "db"), make_unit("x")});
+  node.wait(11s);
+  node.alive.erase("x");
+  node.happens(
+      ProcessExited{*node.reconciler->find("x"), node.last_pid, {ExitStatus::Kind::exited, 1}, false});
+  CHECK(node.sync_state() == "degraded");
+  node.commit(3, {make_unit("db"), make_unit("web", "2", "db"), make_unit("x")});
+  node.wait(1h);
+  CHECK(node.rollbacks() == 0);
+  // db fails, web only waits for it: a commit that mends db alone is tried.
+  node.commit(4, {make_unit("db", "bad"), make_unit("web", "3", "db"), make_unit("x", "2")});
+  CHECK(node.rollbacks() == 1);
+  CHECK(node.reconciler->node().desired_commit == id_of(2));
+  node.commit(5, {make_unit("db", "2"), make_unit("web", "3", "db"), make_unit("x", "2")});
+  CHECK(node.running() == "db 2, web 3, x 2");
+}
+
+TEST_CASE("what could not even be started fails the commit although the old instance runs on") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.missing.insert("web");
+  node.commit(2, {make_unit("web", "2")});
+  CHECK(node.rollbacks() == 1);
+  CHECK(node.running() == "web 1");
+  CHECK(node.starts["web 1"] == 1);
+  CHECK(node.starts["web 2"] == 0);
+}
+
+TEST_CASE("without auto_rollback, and without a healthy commit to go to, nothing is undone") {
+  Node calm(Reconciler::Options{.boot_id = "boot", .seed = 7});
+  calm.commit(1, {make_unit("web")});
+  calm.wait(11s);
+  calm.commit(2, {make_unit("web", "bad")});
+  calm.wait(1h);
+  CHECK(calm.sync_state() == "degraded");
+  CHECK(calm.rollbacks() == 0);
+  Node fresh = node_that_rolls_back();
+  fresh.commit(1, {make_unit("web", "bad")});
+  fresh.wait(1h);
+  CHECK(fresh.sync_state() == "degraded");
+  CHECK(fresh.rollbacks() == 0);
+}
+
+TEST_CASE("a newer commit takes over from one on trial, and answers for what that one changed") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "slow")});
+  node.wait(1min);
+  node.commit(3, {make_unit("web", "slow"), make_unit("other")});
+  CHECK(node.running() == "web slow");  // the new one waits for the changed one
+  node.wait(6min);
+  CHECK(node.running() == "web 1");
+  CHECK(node.rollbacks() == 1);
+  CHECK(node.history() ==
+        "1 commit healthy, 2 commit superseded, 3 commit rolled-back, 1 auto-rollback healthy");
+  node.move(2);
+  CHECK(node.running() == "web 1");
+  CHECK(node.starts["web slow"] == 1);
+}
+
+TEST_CASE("a rollback by hand goes before an automatic one, and holds through later commits until sync") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "2")});
+  node.wait(11s);
+  CHECK(node.rollback(1) == "done");
+  node.commit(3, {make_unit("web", "bad")});
+  node.commit(4, {make_unit("web", "bad"), make_unit("other")});
+  node.commit(5, {make_unit("web", "5")});
+  node.wait(1h);
+  CHECK(node.running() == "web 1");
+  CHECK(node.rollbacks() == 0);
+  CHECK(node.sync() == "done");
+  CHECK(node.running() == "web 5");
+}
+
+TEST_CASE("an operator may roll back to what failed; when it is healthy then, it is no longer denied") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.missing.insert("web");
+  node.commit(2, {make_unit("web", "2")});
+  CHECK(node.rollbacks() == 1);
+  node.missing.clear();
+  CHECK(node.rollback(2) == "done");
+  node.wait(11s);
+  CHECK(node.disk.denials.empty());
+  CHECK(node.sync() == "done");
+  CHECK(node.running() == "web 2");
+  CHECK(node.sync_state() == "synced");
+}
+
+TEST_CASE("the commit to go back to is no valid one any more: the node stays where it is") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.broken.insert(id_of(1));
+  node.commit(2, {make_unit("web", "bad")});
+  node.wait(1h);
+  CHECK(node.disk.applied == id_of(2));
+  CHECK(node.rollbacks() == 1);
+  node.commit(3, {make_unit("web", "3")});
+  CHECK(node.running() == "web 3");
+}
+
+TEST_CASE("an automatic rollback survives kill -9 of the agent before any command, and stays one") {
+  bool was_killed = true;
+  unsigned tried = 0;
+  for (unsigned moment = 0; was_killed; ++moment) {
+    Node node = node_that_rolls_back();
+    node.commit(1, {make_unit("db"), make_unit("web", "1", "db")});
+    node.wait(11s);
+    node.kill_agent_after(moment);
+    node.commit(2, {make_unit("db", "bad"), make_unit("new"), make_unit("web", "1", "db")});
+    node.wait(20s);
+    was_killed = node.kills != 0;
+    node.lives_for.reset();
+    INFO("killed before command " << moment << ": " << node.history());
+    CHECK(node.running() == "db 1, web 1");
+    CHECK(node.rollbacks() == 1);
+    CHECK(node.disk.applied == id_of(1));
+    CHECK(node.disk.healthy == id_of(1));
+    CHECK(node.sync_state() == "rejected");
+    unsigned starts = node.starts["db bad"];
+    CHECK((starts == 1 || starts == 2));  // the second where the first one's end was told to nobody
+    // All of it is there after one more kill, and the next commits are judged by it.
+    node.start_agent();
+    node.commit(3, {make_unit("db", "bad"), make_unit("web", "1", "db")});
+    CHECK(node.running() == "db 1, web 1");
+    CHECK(node.starts["db bad"] == starts);
+    node.commit(4, {make_unit("db", "2"), make_unit("web", "1", "db")});
+    CHECK(node.running() == "db 2, web 1");
+    ++tried;
+  }
+  CHECK(tried > 30);
+}
+
+TEST_CASE("a trial goes on with the next agent") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "looping")});
+  node.wait(1min);
+  CHECK(node.disk.trial);
+  node.start_agent();
+  node.settle();
+  CHECK(node.disk.trial);
+  CHECK(node.rollbacks() == 0);
+  node.wait(6min);
+  CHECK(node.running() == "web 1");
+  CHECK(node.rollbacks() == 1);
+}
+
+// --- the prune guard ---
+
+TEST_CASE("the guard counts: all of two or more, more than half of five or more") {
+  CHECK_FALSE(prune_guard(1, {"a"}));
+  CHECK(prune_guard(2, {"a", "b"}) == "it would remove all 2 services of this node: a, b");
+  CHECK_FALSE(prune_guard(2, {"a"}));
+  CHECK_FALSE(prune_guard(4, {"a", "b", "c"}));
+  CHECK_FALSE(prune_guard(5, {"a", "b"}));
+  CHECK(prune_guard(5, {"a", "b", "c"}) == "it would remove 3 of 5 services of this node: a, b, c");
+  CHECK_FALSE(prune_guard(6, {"a", "b", "c"}));
+  CHECK(prune_guard(9, {"a", "b", "c", "d", "e", "f", "g"}) ==
+        "it would remove 7 of 9 services of this node: a, b, c, d, e and 2 more");
+  CHECK_FALSE(prune_guard(0, {}));
+}
+
+TEST_CASE("a commit that removes most of a node is held until it is approved") {
+  Node node = node_with_guard();
+  node.commit(1, units_called("abcde"));
+  node.wait(11s);
+  node.commit(2, units_called("ab"));
+  CHECK(node.running() == "a 1, b 1, c 1, d 1, e 1");
+  CHECK(node.sync_state() == "held");
+  NodeView view = node.reconciler->node();
+  CHECK(view.hold == Hold{"prune", id_of(2), "it would remove 3 of 5 services of this node: c, d, e"});
+  CHECK(view.desired_commit == id_of(1));
+  CHECK(node.sync() == "held: it would remove 3 of 5 services of this node: c, d, e");
+  CHECK(node.approve(7) == "cannot approve 000000000000: held is 000000000000");
+  node.start_agent();  // it is held by the next agent, too
+  node.settle();
+  CHECK(node.sync_state() == "held");
+  CHECK(node.running() == "a 1, b 1, c 1, d 1, e 1");
+  CHECK(node.approve() == "done");
+  CHECK(node.running() == "a 1, b 1");
+  CHECK(node.sync_state() == "synced");
+  CHECK_FALSE(node.reconciler->node().hold);
+  CHECK(node.approve() == "nothing is held");
+}
+
+TEST_CASE("a held commit gives way to a later one, which is judged by itself") {
+  Node node = node_with_guard();
+  node.commit(1, units_called("abcde"));
+  node.commit(2, {});
+  CHECK(node.sync_state() == "held");
+  node.commit(3, units_called("abcdf"));
+  CHECK(node.running() == "a 1, b 1, c 1, d 1, f 1");
+  CHECK(node.sync_state() == "synced");
+  node.commit(4, {});
+  CHECK(node.sync_state() == "held");
+  node.move(3);
+  CHECK(node.sync_state() == "synced");
+  CHECK(node.running() == "a 1, b 1, c 1, d 1, f 1");
+}
+
+TEST_CASE("an approval survives kill -9 of the agent before any command") {
+  bool was_killed = true;
+  for (unsigned moment = 0; was_killed; ++moment) {
+    Node node = node_with_guard();
+    node.commit(1, units_called("abcde"));
+    node.wait(11s);
+    node.commit(2, units_called("a"));
+    node.kill_agent_after(moment);
+    std::string answered = node.approve();
+    was_killed = node.kills != 0;
+    node.lives_for.reset();
+    INFO("killed before command " << moment);
+    bool is_applied = node.running() == "a 1" && node.sync_state() == "synced";
+    bool is_forgotten = node.running() == "a 1, b 1, c 1, d 1, e 1" && node.sync_state() == "held";
+    CHECK((is_applied || (is_forgotten && answered != "done")));
+  }
+}
+
+TEST_CASE("rollback, sync back, switch and automatic rollback say what they remove, and go ahead") {
+  Node node({.boot_id = "boot", .seed = 7, .auto_rollback = true, .prune_guard = true});
+  node.commit(1, units_called("ab"));
+  node.wait(11s);
+  node.commit(2, units_called("abcdef"));
+  node.wait(11s);
+  CHECK(node.rollback(1) == "done");
+  CHECK(node.running() == "a 1, b 1");
+  CHECK(node.has_told("applying: rollback: removes c, d, e, f"));
+  CHECK(node.sync() == "done");
+  node.branch = "other";
+  node.commits[id_of(3)] = {};
+  node.tip = id_of(3);
+  node.events.push_back(TipObserved{"other", node.tip, ""});
+  node.happens(BranchSwitched{"other", false, std::nullopt});
+  CHECK(node.running() == "");
+  CHECK(node.has_told("applying: switch: removes a, b, c, d, e and 1 more"));
+  node.wait(11s);
+  node.commit(4, {make_unit("x"), make_unit("y"), make_unit("z", "bad")});
+  CHECK(node.running() == "");
+  CHECK(node.has_told("applying: auto-rollback: removes x, y, z"));
+}
+
+// --- the history ---
+
+TEST_CASE("a thousand applied commits are remembered, however many were rejected in between") {
+  Node node(Reconciler::Options{.boot_id = "boot", .seed = 7});
+  for (unsigned number = 1; number <= 1100; ++number) {
+    node.commit(number, {make_unit("web", std::to_string(number))});
+    node.broken.insert(id_of(2000 + number));
+    node.move(2000 + number);
+  }
+  std::size_t applied = 0;
+  for (const HistoryEntry& entry : node.disk.history)
+    applied += entry.outcome != Outcome::rejected ? 1 : 0;
+  CHECK(applied == history_limit);
+  CHECK(node.disk.history.size() == history_limit + rejected_history_limit);
+}

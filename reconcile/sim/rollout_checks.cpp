@@ -1,0 +1,84 @@
+// Which commits may be applied: what was denied is not tried again, and never rolled back twice; what removes too
+// much waits for its approval.
+#include <algorithm>
+
+#include "reconcile/plan/guard.h"
+#include "reconcile/sim/checks.h"
+
+namespace gitproc::sim {
+
+void Checks::configured(bool rolls_back, bool has_guard) {
+  rolls_back_ = rolls_back;
+  has_guard_ = has_guard;
+}
+
+// What failed once and is on disk, and is in that commit.
+const Denial* Checks::find_denied(const ObjectId& commit) const {
+  const UnitMap& units = repository_.at(commit).units;
+  auto found = std::ranges::find_if(denials_, [&](const Denial& denial) {
+    auto unit = units.find(denial.service);
+    return unit != units.end() && unit->second->fingerprint == denial.fingerprint;
+  });
+  return found == denials_.end() ? nullptr : &*found;
+}
+
+void Checks::written(const DurableState& disk) {
+  if (!rolls_back_ && (!disk.denials.empty() || disk.trial || disk.retreat))
+    fail("something is on trial, although auto_rollback is off");
+  for (std::size_t i = 0; i < disk.denials.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      bool is_same = disk.denials[i].service == disk.denials[j].service &&
+                     disk.denials[i].fingerprint == disk.denials[j].fingerprint;
+      if (is_same) fail(disk.denials[i].service + " was rolled back twice with one content");
+    }
+  }
+  for (const Denial& denial : denials_) {
+    if (is_retried() || std::ranges::find(disk.denials, denial) != disk.denials.end()) continue;
+    const UnitMap* healthy = disk.healthy ? &repository_.at(*disk.healthy).units : nullptr;
+    bool is_proved = healthy && healthy->contains(denial.service) &&
+                     healthy->at(denial.service)->fingerprint == denial.fingerprint;
+    if (!is_proved) fail("it is forgotten that " + denial.service + " failed");
+  }
+  denials_ = disk.denials;
+  if (retried_writes_ > 0) --retried_writes_;
+}
+
+void Checks::note(const Announce& news) {
+  if (!news.service.empty()) return;
+  if (news.kind == "switched") is_switched_ = true;
+  if (news.kind == "held" && news.from == prune_guard_kind) {
+    if (!has_guard_) fail("a commit is held, although prune_guard is off");
+    held_ = news.commit;
+    if (approved_ == news.commit && applying_) fail("what was approved is held again");
+  }
+  if (news.kind == "approved") {
+    if (!std::exchange(is_approval_asked_, false)) fail("a commit is approved by nobody");
+    approved_ = news.commit;
+    held_.reset();
+  }
+  if (news.kind == "rolled-back" && !rolls_back_) fail("rolled back, although auto_rollback is off");
+  if (news.kind == "applying") check_applying(*news.commit, news.reason);
+}
+
+void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
+  bool is_tip = cause == "commit" || cause == "sync";
+  if (is_tip && !is_retried()) {
+    if (const Denial* denial = find_denied(commit))
+      fail("applied, although it holds " + denial->service + ", which failed: " + commit.hex().substr(32));
+  }
+  if (is_tip && has_guard_ && !is_switched_ && approved_ != commit && followed_ != commit) {
+    if (held_ == commit) fail("a commit that is held is applied");
+    if (applying_) {
+      auto why = prune_guard(repository_.at(*applying_).units, repository_.at(commit).units);
+      if (why) fail("applied without approval: " + *why);
+    }
+  }
+  applying_ = commit;
+  held_.reset();
+  if (approved_ != commit) approved_.reset();  // it would be another move
+  bool is_of_branch = is_tip || cause == "start" || cause.starts_with("switch");
+  if (is_of_branch) followed_ = commit;
+  if (is_of_branch) is_switched_ = false;
+}
+
+}  // namespace gitproc::sim
