@@ -12,6 +12,7 @@ RUN cmake --preset release && cmake --build build/release --target gitproc && st
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
       libgit2-1.5 libspdlog1.10 libfmt9 libcurl4 ca-certificates \
+      libcpp-httplib0.11 libprometheus-cpp-core1.0 openssh-client gpgv \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /source/build/release/gitproc /usr/bin/gitproc
 VOLUME /var/lib/gitproc

@@ -164,7 +164,9 @@ HttpServer::HttpServer(const std::string& folder, const std::string& root, const
 }
 
 std::string HttpServer::url(const std::string& path) const {
-  return std::string(is_tls_ ? "https" : "http") + "://127.0.0.1:" + std::to_string(port_) + "/" + path;
+  // mbedTLS 2 of Debian 12 knows no addresses in certificates.
+  return std::string(is_tls_ ? "https://localhost:" : "http://127.0.0.1:") + std::to_string(port_) + "/" +
+         path;
 }
 
 // --- git:// ---

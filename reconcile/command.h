@@ -112,8 +112,8 @@ struct CleanUp {
   bool is_removed = false;
 };
 
-// Write the unit's resource control to the group of a service that runs, all of it anew. Before the stamp of a new unit,
-// so that whoever adopts a service by its stamp finds its limits written.
+// Write the unit's resource control to the group of a service that runs, all of it anew. Before the stamp of a unit that
+// has none, after that of one that has: an agent that is killed in between leaves what the next one writes anew.
 struct AdjustLimits {
   ServiceId service;
   UnitPtr unit;

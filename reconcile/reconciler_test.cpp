@@ -572,6 +572,21 @@ TEST_CASE("a changed service that waits for a new one does not wait for its wave
   CHECK(world.sync_state() == "synced");
 }
 
+TEST_CASE("who is in backoff, and waited for by a changed service, does not wait for a new one's wave") {
+  World world;
+  world.commit(1, {make_unit("db", restarts_always()), make_unit("web", needs("db"))});
+  world.exits("db", {ExitStatus::Kind::exited, 1});
+  world.take_log();
+  world.commit(2, {make_unit("db", restarts_always(), is_after("job"), is_after("disk")),
+                   make_unit("web", version("2"), needs("db")),
+                   make_unit("job", of_type(ServiceType::oneshot)), make_unit("disk")});
+  world.wait(1s);
+  CHECK(world.take_log() == Log{"stop web", "start job"});
+  world.exits("job", {ExitStatus::Kind::exited, 0});
+  CHECK(world.take_log() == Log{"start disk", "start db", "start web 2"});
+  CHECK(world.sync_state() == "synced");
+}
+
 TEST_CASE("a commit that was not healthy yet when the next came is superseded") {
   World world;
   world.commit(1, {make_unit("web")});

@@ -17,7 +17,12 @@
 namespace gitproc {
 
 bool Reconciler::State::is_tip_followed() const {
-  return !is_booting && !durable.pin && tip && target() == tip;
+  return !is_booting && !durable.pin && tip && !is_on_retreat() && target() == tip;
+}
+
+// What an automatic rollback went to is wanted, by name, though it may be the tip.
+bool Reconciler::State::is_on_retreat() const {
+  return !is_booting && !durable.pin && durable.retreat && (!tip || is_refused(*tip));
 }
 
 // As the tip, without regard to a pin.
@@ -344,6 +349,7 @@ void Reconciler::State::clear_denials_of_current() {
   DurableState& state = change_durable();
   if (state.retreat && state.retreat->from == current->id) state.retreat.reset();
   denied.reset();
+  is_target_news = true;  // the tip may hold it, too
 }
 
 bool Reconciler::State::is_trial_watched() const {

@@ -21,7 +21,8 @@ ObjectId id_of(unsigned number) {
 
 // "web bad" is a unit called web whose process ends at once, "web slow" one that never gets ready; with any other
 // word it runs well.
-UnitPtr make_unit(const std::string& name, const std::string& word = "1", const std::string& needed = "") {
+UnitPtr make_unit(const std::string& name, const std::string& word = "1", const std::string& needed = "",
+                  std::uint64_t max_tasks = 0) {
   auto unit = std::make_shared<Unit>();
   unit->name = name;
   unit->start = {ExecCommand{.path = "/bin/" + name, .arguments = {name, word}}};
@@ -38,7 +39,9 @@ UnitPtr make_unit(const std::string& name, const std::string& word = "1", const 
     unit->dependencies.edit().requires_ = {needed};
     unit->dependencies.edit().after = {needed};
   }
-  unit->fingerprint = std::hash<std::string>()(name + " " + word + " " + needed);
+  if (max_tasks != 0) unit->resources.edit().tasks_max = {ResourceAmount::Kind::absolute, max_tasks};
+  unit->fingerprint =
+      std::hash<std::string>()(name + " " + word + " " + needed + " " + std::to_string(max_tasks));
   unit->sources = {{name + ".service", {}}};
   return unit;
 }
@@ -104,8 +107,7 @@ class Node {
       settle();
     }
     now.wall += end - now.instant;
-    now.instant = end;
-    settle();
+    now.instant = end;  // nothing is due: an agent sleeps
   }
 
   // --- people ---
@@ -170,8 +172,15 @@ class Node {
       events.push_back(CommitRejected{info, {{"web.service", 3, 1, Severity::error, "bad value"}}});
       return;
     }
+    bool is_refused = !load.was_applied && !load.branch.empty() && too_old.contains(load.commit);
+    if (is_refused) {
+      events.push_back(CommitRejected{info, {{.file = "", .message = "is too old"}}, std::nullopt});
+      return;
+    }
     const UnitMap& wanted = commits.at(load.commit);
     CommitLoaded loaded{.commit = info, .changes = {}, .warnings = {}};
+    if (options.verifies_signatures && !load.was_applied)
+      loaded.verified = VerifiedCommit{.branch = load.branch, .commit = load.commit};
     for (const auto& [name, unit] : wanted) {
       auto known = catalog.find(name);
       if (known == catalog.end() || known->second != unit) loaded.changes.push_back({name, unit});
@@ -193,7 +202,7 @@ class Node {
     CHECK_FALSE(alive.contains(name));
     std::string word = spawn.unit->start.front().arguments.back();
     ++starts[name + " " + word];
-    alive[name] = {++last_pid, spawn.unit, !word.starts_with("slow")};
+    alive[name] = {++last_pid, spawn.unit, !word.starts_with("slow"), *spawn.unit->resources};
     latches.erase(name);
     events.push_back(Spawned{spawn.service, spawn.spawn, last_pid});
     if (word.starts_with("bad") || word.starts_with("looping")) {
@@ -215,7 +224,7 @@ class Node {
   void carry_out(const Fetch&) {}
   void carry_out(const CompareTips&) {}
   void carry_out(const MoveBranch&) {}
-  void carry_out(const AdjustLimits&) {}
+  void carry_out(const AdjustLimits& adjust) { alive.at(adjust.unit->name).limits = *adjust.unit->resources; }
   void carry_out(const FindSurvivors&) {}
   void carry_out(const CheckConditions&) {}
   void carry_out(const Preflight& check) {
@@ -229,6 +238,7 @@ class Node {
       latches[record.name] = {catalog.contains(record.name) ? catalog[record.name]->fingerprint : 0,
                               *record.latch};
     }
+    if (record.kind == RunRecord::Kind::stamped) alive.at(record.name).unit = catalog.at(record.name);
     if (record.kind == RunRecord::Kind::forgotten) latches.erase(record.name);
   }
   void carry_out(const Answer& answer) {
@@ -245,6 +255,7 @@ class Node {
     Pid pid = 0;
     UnitPtr unit;
     bool is_ready = true;
+    ResourceControl limits;
   };
   const Reconciler::Options options;
   std::unique_ptr<Reconciler> reconciler;
@@ -252,7 +263,7 @@ class Node {
   Now now{Instant(1h), WallTime(1000h)};
   std::vector<Event> events;
   std::map<ObjectId, UnitMap> commits;
-  std::set<ObjectId> broken;
+  std::set<ObjectId> broken, too_old;
   std::set<std::string> missing;
   std::optional<ObjectId> tip;
   std::string branch = "main";
@@ -459,6 +470,25 @@ TEST_CASE("an operator may roll back to what failed; when it is healthy then, it
   CHECK(node.sync_state() == "synced");
 }
 
+TEST_CASE("a tip that holds what failed is applied as soon as that got healthy") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.missing.insert("web");
+  node.commit(2, {make_unit("web", "2")});
+  node.missing.clear();
+  node.commit(3, {make_unit("web", "3")});
+  node.wait(11s);
+  node.happens(RollbackRequested{
+      .request = RequestId{1}, .commit = id_of(2), .by = "uid 0", .until = node.now.wall + 5s});
+  node.commit(4, {make_unit("other"), make_unit("web", "2")});
+  node.wait(9s);
+  CHECK(node.sync_state() == "rejected");
+  node.wait(2s);
+  CHECK(node.running() == "other 1, web 2");
+  CHECK(node.sync_state() == "synced");
+}
+
 TEST_CASE("the commit to go back to is no valid one any more: the node stays where it is") {
   Node node = node_that_rolls_back();
   node.commit(1, {make_unit("web")});
@@ -468,6 +498,40 @@ TEST_CASE("the commit to go back to is no valid one any more: the node stays whe
   node.wait(1h);
   CHECK(node.disk.applied == id_of(2));
   CHECK(node.rollbacks() == 1);
+  node.commit(3, {make_unit("web", "3")});
+  CHECK(node.running() == "web 3");
+}
+
+TEST_CASE("the commit to go back to is the tip again, and refused as one: by name it is gone back to") {
+  Node node({.boot_id = "boot",
+             .seed = 7,
+             .auto_rollback = true,
+             .prune_guard = true,
+             .verifies_signatures = true});
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "slow")});
+  node.too_old = {id_of(1)};
+  SECTION("before that is known") {
+    node.move(1);
+    node.wait(6min);
+    CHECK(node.history() ==
+          "1 commit healthy, 2 commit rolled-back, 1 commit rejected, 1 auto-rollback healthy");
+  }
+  SECTION("afterwards") {
+    node.wait(6min);
+    node.move(1);
+    CHECK(node.history() ==
+          "1 commit healthy, 2 commit rolled-back, 1 auto-rollback healthy, 1 commit rejected");
+  }
+  CHECK(node.running() == "web 1");
+  CHECK(node.disk.applied == id_of(1));
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.sync() == "rejected: is too old");
+  node.start_agent();
+  node.settle();
+  CHECK(node.running() == "web 1");
+  CHECK(node.sync_state() == "rejected");
   node.commit(3, {make_unit("web", "3")});
   CHECK(node.running() == "web 3");
 }
@@ -612,6 +676,26 @@ TEST_CASE("rollback, sync back, switch and automatic rollback say what they remo
   node.commit(4, {make_unit("x"), make_unit("y"), make_unit("z", "bad")});
   CHECK(node.running() == "");
   CHECK(node.has_told("applying: auto-rollback: removes x, y, z"));
+}
+
+// --- limits ---
+
+TEST_CASE("limits are those of the commit that is come back to, whenever the agent was killed over others") {
+  for (auto [before, after] : {std::pair(0, 5), std::pair(5, 0), std::pair(5, 6)}) {
+    bool was_killed = true;
+    for (unsigned moment = 0; was_killed; ++moment) {
+      Node node({.boot_id = "boot", .seed = 7});
+      node.commit(1, {make_unit("web", "1", "", before)});
+      node.commits[id_of(2)] = {{"web", make_unit("web", "1", "", after)}};
+      node.kill_agent_after(moment);
+      node.happens(TipObserved{"main", id_of(2), ""});  // and while no agent looks, the branch goes back to 1
+      was_killed = node.kills != 0;
+      node.lives_for.reset();
+      node.move(1);
+      INFO("from " << before << " to " << after << ", killed before command " << moment);
+      CHECK(node.alive.at("web").limits == *node.commits[id_of(1)].at("web")->resources);
+    }
+  }
 }
 
 // --- the history ---

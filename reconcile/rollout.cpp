@@ -31,8 +31,7 @@ UnitPtr stand_in(const AdoptedService& record, const Unit* successor) {
 std::optional<ObjectId> Reconciler::State::target() const {
   if (is_booting) return boot_commit();
   if (durable.pin) return durable.pin->commit;
-  if (durable.retreat && (!tip || is_refused(*tip))) return durable.retreat->to;
-  return tip;
+  return is_on_retreat() ? durable.retreat->to : tip;
 }
 
 // What tells most of what an earlier agent left running.
@@ -46,7 +45,7 @@ std::optional<ObjectId> Reconciler::State::boot_commit() const {
 }
 
 std::string Reconciler::State::wanted_branch() const {
-  bool is_tip = !durable.pin && target() == tip;
+  bool is_tip = !durable.pin && !is_on_retreat() && target() == tip;
   return is_tip ? tip_branch : "";
 }
 
@@ -71,8 +70,7 @@ void Reconciler::State::note_verified(const std::optional<VerifiedCommit>& verif
 const char* Reconciler::State::target_cause() const {
   if (is_booting) return "start";
   if (durable.pin) return "rollback";
-  if (durable.retreat && target() == durable.retreat->to && tip != durable.retreat->to)
-    return "auto-rollback";
+  if (is_on_retreat()) return "auto-rollback";
   return cause == "sync" || cause == "switch" ? cause.c_str() : "commit";
 }
 
@@ -104,13 +102,15 @@ void Reconciler::State::pursue_target() {
   bool is_tip_refused = !is_booting && !durable.pin && tip && is_refused(*tip);
   if (is_tip_refused) {
     // What it runs is what it is to run, whatever was loaded to find that out.
-    bool is_there = current && (wanted == tip || current->id == *wanted);
-    if (is_there || wanted == tip) read_error.clear();
+    bool is_nowhere = !is_on_retreat();  // to be gone to
+    bool is_there = current && (is_nowhere || current->id == *wanted);
+    if (is_there || is_nowhere) read_error.clear();
     if (is_there) return end_settling_in();
-    if (wanted == tip) return;
+    if (is_nowhere) return;
   }
   if (loaded && loaded->id == *wanted && is_trusted(*wanted)) {
     if (!has_staged_commit && current && current->id == *wanted) {
+      read_error.clear();  // as the tip it may not have been readable; it is there
       end_settling_in();
       if (is_tip_followed()) follow_tip();
     }
@@ -122,7 +122,8 @@ void Reconciler::State::pursue_target() {
     }
     return;
   }
-  if (is_rejected(*wanted)) return;
+  // What was applied is loaded to know what runs, whatever it is as a tip.
+  if (!is_booting && !is_on_retreat() && is_rejected(*wanted)) return;
   loading = wanted;
   loading_branch = wanted_branch();
   emit(LoadCommit{.commit = *wanted,
@@ -172,8 +173,11 @@ void Reconciler::State::take(const CommitLoaded& event) {
   for (const UnitChange& change : event.changes)
     staged.insert_or_assign(change.name, change.unit);
   if (target() == event.commit.id) {
-    rejected.reset();
-    rejection.clear();
+    // At the start nothing was judged; and what a retreat goes to says nothing about the tip.
+    if (!is_booting && !is_on_retreat()) {
+      rejected.reset();
+      rejection.clear();
+    }
     pin_before.reset();
     is_pin_tried = true;
   }
@@ -190,6 +194,7 @@ void Reconciler::State::take(const CommitRejected& event) {
   }
   end_settling_in();
   if (!current && is_boot_unread) retry_boot();
+  const char* why = target_cause();  // as long as it is not refused
   rejected = event.commit;
   rejected_branch = loading_branch;
   rejection = event.errors;
@@ -200,13 +205,14 @@ void Reconciler::State::take(const CommitRejected& event) {
           .author = event.commit.author,
           .at = now.wall,
           .took = std::nullopt,
-          .cause = target_cause(),
+          .cause = why,
           .outcome = Outcome::rejected,
           .message = first});
   // A rollback to what cannot be applied is no rollback: what was before it stays.
   if (durable.pin && durable.pin->commit == event.commit.id && !is_pin_tried) undo_pin(first);
   // It was healthy once, and is no unit of this version any more: the node stays where it is.
-  if (durable.retreat && durable.retreat->to == event.commit.id && !durable.pin) drop_retreat();
+  bool is_by_name = loading_branch.empty() || !options.verifies_signatures;
+  if (durable.retreat && durable.retreat->to == event.commit.id && !durable.pin && is_by_name) drop_retreat();
 }
 
 void Reconciler::State::take(const CommitUnreadable& event) {
@@ -264,7 +270,7 @@ void Reconciler::State::begin_rollout() {
   // What a former agent applied was loaded to know what runs; nothing of it is started before it is known
   // whether a newer commit wants something else.
   if (was_booting) hold.reset();  // it was judged without knowing what runs
-  bool may_follow = target() && target() != current->id && !is_refused(*target());
+  bool may_follow = target() && target() != current->id && (is_on_retreat() || !is_refused(*target()));
   bool was_settling_in = std::exchange(is_settling_in, was_booting && may_follow);
   adopt_all();
   // All relations first: what stops takes along those that require it by the new commit.
@@ -435,6 +441,24 @@ void Reconciler::State::apply_change(Service& service) {
   touch_neighbours(service);
 }
 
+// To a unit that does not need another process. Who adopts a service writes the limits of its unit where that has some:
+// so the unit that has some is the one that it is known by as long as any may be written.
+void Reconciler::State::go_over_to_desired(Service& service) {
+  bool has_other_limits = service.life.unit()->resources != service.desired->resources;
+  bool has_limits = service.desired->resources != Defaulted<ResourceControl>();
+  if (has_other_limits && !has_limits) adjust_limits(service, service.desired);
+  act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+    life.replace_unit(service.desired, context);
+  });
+  emit(RunRecord{.service = service.id,
+                 .name = service.name,
+                 .kind = RunRecord::Kind::stamped,
+                 .main_pid = 0,
+                 .fingerprint = service.desired->fingerprint,
+                 .latch = std::nullopt});
+  if (has_other_limits && has_limits) adjust_limits(service, service.desired);
+}
+
 void Reconciler::State::apply_difference(Service& service) {
   UnitDifference change = difference(*service.life.unit(), *service.desired);
   if (unknown_units.erase(service.id) != 0) {
@@ -462,37 +486,24 @@ void Reconciler::State::apply_difference(Service& service) {
                      !service.is_pulled_in && !durable.operator_starts.contains(service.name);
   bool can_reload = service.life.is_active() && service.life.phase() != Phase::exited &&
                     !service.desired->commands(ExecPhase::reload).empty();
-  bool has_other_limits = service.life.unit()->resources != service.desired->resources;
   switch (change.effect) {
     case ChangeEffect::none: return;
     case ChangeEffect::later:
     case ChangeEffect::adjust:
-      if (has_other_limits) adjust_limits(service, service.desired);
-      act(service, [&service](Lifecycle& life, LifecycleContext& context) {
-        life.replace_unit(service.desired, context);
-      });
-      if (is_unwanted) break;  // without a stamp: whoever adopts it knows that it is not as it should be
-      emit(RunRecord{.service = service.id,
-                     .name = service.name,
-                     .kind = RunRecord::Kind::stamped,
-                     .main_pid = 0,
-                     .fingerprint = service.desired->fingerprint,
-                     .latch = std::nullopt});
+      if (is_unwanted) {
+        // Without a stamp: whoever adopts it knows that it is not as it should be.
+        act(service, [&service](Lifecycle& life, LifecycleContext& context) {
+          life.replace_unit(service.desired, context);
+        });
+      } else {
+        go_over_to_desired(service);
+      }
       break;
     case ChangeEffect::reload:
       if (can_reload) {
         set_wave(service, Wave::changed);
         service.reason = "reloaded: " + why;
-        if (has_other_limits) adjust_limits(service, service.desired);
-        act(service, [&service](Lifecycle& life, LifecycleContext& context) {
-          life.replace_unit(service.desired, context);
-        });
-        emit(RunRecord{.service = service.id,
-                       .name = service.name,
-                       .kind = RunRecord::Kind::stamped,
-                       .main_pid = 0,
-                       .fingerprint = service.desired->fingerprint,
-                       .latch = std::nullopt});
+        go_over_to_desired(service);
         act(service, [](Lifecycle& life, LifecycleContext& context) { (void)life.reload(context); });
         break;
       }

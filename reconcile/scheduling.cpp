@@ -478,7 +478,8 @@ bool Reconciler::State::is_settled(const Service& service) const {
   if (service.stop_mark || service.restart_intent) return false;
   if (service.life.is_active()) return service.life.phase() != Phase::reload;
   if (!service.life.is_down()) return false;
-  if (service.life.phase() == Phase::backoff) return true;
+  // When its time has come it goes on like one that is to be started: who waits for it may have lent it its wave.
+  if (service.life.phase() == Phase::backoff && now.instant < service.life.deadline()) return true;
   return !wants_running(service) || service.wait == Wait::dependency;
 }
 

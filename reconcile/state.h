@@ -175,6 +175,7 @@ struct Reconciler::State {
   void replace_unknown_units();
   void apply_change(Service& service);
   void apply_difference(Service& service);
+  void go_over_to_desired(Service& service);
   void check_rollout();
   void retry_boot();
   void go_on_for_now();
@@ -191,6 +192,7 @@ struct Reconciler::State {
 
   // --- admission and automatic rollback ---
   bool is_tip_followed() const;
+  bool is_on_retreat() const;
   bool is_refused(const ObjectId& commit) const;
   const Hold* shown_hold() const;
   const std::string* denial_of_tip() const;

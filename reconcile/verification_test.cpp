@@ -48,11 +48,21 @@ class Node {
 
   void happens(Event event) {
     events.push_back(std::move(event));
-    for (int round = 0; round < 100 && !events.empty(); ++round) {
+    settle();
+  }
+  void settle() {
+    for (int round = 0; round < 100 && (!events.empty() || reconciler.next_deadline() <= now.instant);
+         ++round) {
       std::vector<Event> batch = std::exchange(events, {});
       for (const Command& command : reconciler.step(batch, now))
         std::visit([this](const auto& what) { carry_out(what); }, command);
     }
+  }
+
+  void wait(Duration span) {
+    now.instant += span;
+    now.wall += span;
+    settle();
   }
 
   void carry_out(const LoadCommit& load) {
@@ -61,6 +71,10 @@ class Node {
     bool is_refused = !load.was_applied && refused.contains({load.commit, load.branch});
     if (is_refused) {
       events.push_back(CommitRejected{info, {{.file = "", .message = "is not signed"}}, std::nullopt});
+      return;
+    }
+    if (unreadable.contains(load.commit)) {
+      events.push_back(CommitUnreadable{load.commit, "missing object"});
       return;
     }
     std::optional<VerifiedCommit> verified;
@@ -93,7 +107,7 @@ class Node {
   Now now{Instant(1h), WallTime(1000h)};
   std::vector<Event> events;
   std::set<std::pair<ObjectId, std::string>> refused;  // by commit, and as whose tip
-  std::set<ObjectId> broken;
+  std::set<ObjectId> broken, unreadable;
   std::vector<LoadCommit> asked;
   std::vector<ObjectId> exported;
   std::optional<ObjectId> verified_marker;
@@ -211,6 +225,38 @@ TEST_CASE(
     CHECK(node.exported.size() == 1);
     CHECK(node.known() == VerifiedCommits{verified_as(1)});
   }
+}
+
+TEST_CASE("a commit that is there already can be rolled back to although it cannot be judged as the tip") {
+  Node node;
+  node.tip(1);
+  node.happens(BranchSwitched{"testing", false, {}});
+  node.unreadable = {id_of(1)};
+  node.tip(1, "testing");
+  CHECK(node.sync_state() == "error");
+  CHECK(node.rollback(1) == "done");
+  CHECK(node.sync_state() == "synced");
+}
+
+TEST_CASE("what was applied but could not be read is loaded although it is too old as the tip") {
+  DurableState durable;
+  durable.applied = id_of(1);
+  Node node(durable);
+  node.unreadable = {id_of(1)};
+  node.tip(1);
+  CHECK(node.sync_state() == "error");
+  node.unreadable.clear();
+  node.refused = {{id_of(1), "main"}};
+  node.wait(31s);
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.exported.empty());
+  node.wait(31s);
+  CHECK(node.exported == std::vector{id_of(1)});
+  CHECK(node.sync_state() == "rejected");
+  std::size_t loads = node.asked.size();
+  node.wait(31s);
+  CHECK(node.asked.size() == loads);
+  CHECK(node.reconciler.durable().history.size() == 1);
 }
 
 TEST_CASE("without a policy nothing is judged twice") {

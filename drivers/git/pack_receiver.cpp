@@ -58,6 +58,7 @@ struct Receiving {
   bool is_receiving = false;
 };
 
+// Of whoever runs the agent; the worker's own is another one (lay_out_known_hosts).
 std::string home_directory() {
   if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return home;
   const passwd* user = ::getpwuid(::geteuid());
@@ -71,8 +72,8 @@ Result<std::string> read_secret(const std::string& file) {
   return text->substr(0, text->find_first_of("\r\n"));
 }
 
-Result<void> read_ssh_files(const FetchJob& job, Credentials& credentials) {
-  std::string folder = home_directory() + "/.ssh/";
+Result<void> read_ssh_files(const FetchJob& job, const std::string& home, Credentials& credentials) {
+  std::string folder = home + "/.ssh/";
   if (!job.ssh_key.empty()) {
     Result<std::string> key = read_file(job.ssh_key, max_secret_bytes);
     if (!key) return std::unexpected(key.error());
@@ -113,7 +114,7 @@ Result<void> lay_out_known_hosts(const FetchJob& job, const Credentials& credent
   return {};
 }
 
-Result<Credentials> prepare(const FetchJob& job, const RemoteUrl& url) {
+Result<Credentials> prepare(const FetchJob& job, const RemoteUrl& url, const std::string& home) {
   Credentials credentials{.username = url.user.empty() ? job.username : url.user, .password = url.password};
   if (!job.password_file.empty()) {
     Result<std::string> password = read_secret(job.password_file);
@@ -126,7 +127,8 @@ Result<Credentials> prepare(const FetchJob& job, const RemoteUrl& url) {
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, ".");
   if (url.transport == RemoteTransport::ssh) {
     if (credentials.username.empty()) credentials.username = "git";
-    if (Result<void> read = read_ssh_files(job, credentials); !read) return std::unexpected(read.error());
+    if (Result<void> read = read_ssh_files(job, home, credentials); !read)
+      return std::unexpected(read.error());
     if (Result<void> laid = lay_out_known_hosts(job, credentials); !laid)
       return std::unexpected(laid.error());
   }
@@ -301,7 +303,10 @@ Result<OfferedRefs> list_refs(git_remote* remote, const KnownRepository& known) 
 
 Error last_fault(int status, const Receiving& receiving, const char* step) {
   if (!receiving.reason.empty()) return Error{receiving.reason};
-  return git_error_of(status, step);
+  Error error = git_error_of(status, step);
+  bool is_memory = error.message.find("ut of memory") != std::string::npos;
+  if (is_memory) error.message = "it needs more memory than a fetch may use: an object in it is too large";
+  return error;
 }
 
 Result<void> converse(Receiving& receiving, KnownRepository& known) {
@@ -349,6 +354,9 @@ Fetched::Fault fault_of(const Receiving& receiving, const std::string& message) 
 }  // namespace
 
 void receive(const FetchJob& job, WorkerVoice& voice, pid_t parent) {
+  std::string home = home_directory();
+  // libgit2 looks up known_hosts there; some versions when they begin, some when they connect.
+  ::setenv("HOME", ".", 1);
   auto end = [&](Fetched::Fault fault, std::string message) {
     voice.say(WorkerFailed{fault, std::move(message)});
   };
@@ -359,7 +367,7 @@ void receive(const FetchJob& job, WorkerVoice& voice, pid_t parent) {
   git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
   Result<RemoteUrl> url = parse_remote_url(job.url);
   if (!url) return end(Fetched::Fault::failed, url.error().message);
-  Result<Credentials> credentials = prepare(job, *url);
+  Result<Credentials> credentials = prepare(job, *url, home);
   if (!credentials) return end(Fetched::Fault::failed, credentials.error().message);
   std::uint32_t uid = job.uid, gid = job.gid;
   choose_identity(*url, uid, gid);

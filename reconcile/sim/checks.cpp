@@ -61,6 +61,7 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, const Dur
   is_approval_asked_ = false;
   applying_.reset();  // which of the last ones it comes to know as what runs is not told
   held_.reset();
+  approved_.reset();  // what was answered is on disk
   followed_ = disk.followed ? std::optional(disk.followed->commit) : std::nullopt;
   for (auto& [name, service] : facts_) {
     service.is_up = service.is_ready = service.remains = service.is_ending = false;
@@ -182,7 +183,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     constexpr unsigned writes_at_once = 2;  // one is under way
     if (sync->retries) retried_writes_ = writes_at_once;
     for (const std::string& each : repository_.names()) {
-      if (unfit_.contains(each) || is_failed(each)) touch(each, now);
+      // With --retry, what was denied when it was loaded, long ago, happens now.
+      if (sync->retries || unfit_.contains(each) || is_failed(each)) touch(each, now);
     }
   } else if (std::get_if<ShutdownRequested>(&event) != nullptr) {
     for (const std::string& each : repository_.names())
@@ -239,6 +241,8 @@ void Checks::decided(const Commands& commands, Instant now) {
       note(*news);
     } else if (const auto* tree = std::get_if<ExportTree>(&command)) {
       check_trusted(tree->commit);
+    } else if (const auto* marker = std::get_if<SetMarker>(&command)) {
+      if (marker->marker == Marker::healthy) healthy_ = marker->commit;
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
       note(*record, now);
     }

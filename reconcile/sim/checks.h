@@ -125,6 +125,7 @@ class Checks {
 
   bool rolls_back_ = false, has_guard_ = false;
   std::vector<Denial> denials_;       // on disk
+  std::optional<ObjectId> healthy_;   // the last that was marked so
   unsigned retried_writes_ = 0;       // the writes that may be the first after `sync --retry`
   std::optional<ObjectId> applying_;  // the last that this agent began with
   std::optional<ObjectId> followed_;  // of these, the last that was the tip

@@ -63,7 +63,12 @@ void Checks::note(const Announce& news) {
 void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
   bool is_tip = cause == "commit" || cause == "sync";
   if (is_tip && !is_retried()) {
-    if (const Denial* denial = find_denied(commit))
+    const Denial* denial = find_denied(commit);
+    // What has got healthy since is not denied any more, though that may not be on disk yet.
+    const UnitMap* proved = healthy_ ? &repository_.at(*healthy_).units : nullptr;
+    bool is_proved = denial && proved && proved->contains(denial->service) &&
+                     proved->at(denial->service)->fingerprint == denial->fingerprint;
+    if (denial && !is_proved)
       fail("applied, although it holds " + denial->service + ", which failed: " + commit.hex().substr(32));
   }
   if (is_tip && has_guard_ && !is_switched_ && approved_ != commit && followed_ != commit) {
@@ -75,8 +80,10 @@ void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
   }
   applying_ = commit;
   held_.reset();
+  // Come to know what runs: that is no move of the branch, and an approval of its tip is still good.
+  if (cause == "start") return;
   if (approved_ != commit) approved_.reset();  // it would be another move
-  bool is_of_branch = is_tip || cause == "start" || cause.starts_with("switch");
+  bool is_of_branch = is_tip || cause.starts_with("switch");
   if (is_of_branch) followed_ = commit;
   if (is_of_branch) is_switched_ = false;
 }
