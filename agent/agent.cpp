@@ -142,7 +142,8 @@ ExecFacts exec_facts(const Configuration& configuration, const SpecifierContext&
                   .state_directory = machine.state_directory,
                   .cache_directory = machine.cache_directory,
                   .logs_directory = machine.logs_directory,
-                  .configuration_directory = machine.configuration_directory};
+                  .configuration_directory = machine.configuration_directory,
+                  .has_pid_namespaces = configuration.has_pid_namespaces.value_or(is_root)};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     std::string_view text = *variable;
     std::size_t equals = text.find('=');

@@ -132,6 +132,13 @@ Result<void> set_unenforceable(Configuration& configuration, const Json& value) 
   return found;
 }
 
+Result<void> set_pid_namespace(Configuration& configuration, const Json& value) {
+  Result<bool> flag = flag_of(value);
+  if (!flag) return std::unexpected(flag.error());
+  configuration.has_pid_namespaces = *flag;
+  return {};
+}
+
 Result<void> set_log_level(Configuration& configuration, const Json& value) {
   std::size_t index = 0;
   Result<void> found = set_word(value, {"error", "warning", "info", "debug"}, index);
@@ -339,6 +346,8 @@ constexpr Key keys[] = {
      [](const Configuration& c) { return Json(c.webhook_secret_file); }},
     {"notify.exec", false, set_notify_exec, [](const Configuration& c) { return Json(c.notify_exec); }},
     {"notify.url", false, set_notify_url, [](const Configuration& c) { return Json(c.notify_url); }},
+    {"isolation.pid_namespace", false, set_pid_namespace,
+     [](const Configuration& c) { return c.has_pid_namespaces ? Json(*c.has_pid_namespaces) : Json(); }},
     {"isolation.unenforceable", false, set_unenforceable,
      [](const Configuration& c) { return Json(c.refuses_unenforceable); }},
     {"remote.url", false, set_remote_url, [](const Configuration& c) { return Json(c.remote.url); }},
@@ -362,19 +371,13 @@ constexpr Key keys[] = {
      [](const Configuration& c) { return Json(c.remote.is_insecure); }},
 };
 
-// Keys of the documentation whose part is not in this version.
-constexpr std::string_view keys_of_other_versions[] = {"isolation.pid_namespace"};
-
 Result<void> set_key(Configuration& configuration, std::string_view name, const Json& value) {
   for (const Key& key : keys) {
     if (key.name != name) continue;
     Result<void> set = key.set(configuration, value);
     return set ? set : fail("'" + std::string(name) + "' " + set.error().message, ErrorCode::invalid);
   }
-  bool is_other = std::ranges::find(keys_of_other_versions, name) != std::end(keys_of_other_versions);
-  return fail(is_other ? "'" + std::string(name) + "' is not supported by this version"
-                       : "unknown key '" + printable(name) + "'",
-              ErrorCode::invalid);
+  return fail("unknown key '" + printable(name) + "'", ErrorCode::invalid);
 }
 
 // {"rollout": {"deadline": ...}} is the key "rollout.deadline"; labels are an object of their own.

@@ -48,8 +48,9 @@ struct Configuration {
   std::string webhook_secret_file;
   std::string notify_exec;  // a command line, as ExecStart= has it
   std::string notify_url;
-  bool refuses_unenforceable = false;  // isolation.unenforceable: "refuse"
-  SignaturePolicy signatures;          // verify.*
+  std::optional<bool> has_pid_namespaces;  // isolation.pid_namespace; nullopt: for root's agent
+  bool refuses_unenforceable = false;      // isolation.unenforceable: "refuse"
+  SignaturePolicy signatures;              // verify.*
   RemoteSettings remote;
 
   bool operator==(const Configuration&) const = default;

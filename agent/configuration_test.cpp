@@ -90,11 +90,6 @@ TEST_CASE("keys that need each other are refused alone") {
   CHECK(error({"http.listen=9100", "webhook.secret_file=/s"}).empty());
 }
 
-TEST_CASE("a protection that this version does not have is refused, not ignored") {
-  CHECK(error_of(R"({"isolation": {"pid_namespace": true}})") ==
-        "config.json: 'isolation.pid_namespace' is not supported by this version");
-}
-
 TEST_CASE("the signature policy is read, and has no meaning without keys") {
   std::string hash(40, 'a');
   Configuration read = *parse_configuration(

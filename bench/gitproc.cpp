@@ -16,9 +16,14 @@ namespace {
 
 class GitProc : public Supervisor {
  public:
-  GitProc(std::string binary, bool as_root) : binary_(std::move(binary)), as_root_(as_root) {}
+  GitProc(std::string binary, Mode mode)
+      : binary_(std::move(binary)),
+        as_root_(mode != Mode::user),
+        with_namespaces_(mode == Mode::namespaces) {}
 
-  std::string name() const override { return as_root_ ? "gitproc (root)" : "gitproc (user)"; }
+  std::string name() const override {
+    return with_namespaces_ ? "gitproc (PID ns)" : as_root_ ? "gitproc (root)" : "gitproc (user)";
+  }
   std::string reference() const override { return as_root_ ? "loop (cgroups)" : "loop"; }
   std::string lack() const override {
     if (::access(binary_.c_str(), X_OK) != 0) return "'" + binary_ + "' is not built";
@@ -30,8 +35,9 @@ class GitProc : public Supervisor {
 
   void lay_out(const Site& site) override {
     write_file(site.folder + "/config.json",
-               "{\"on_exit\": \"stop\", \"cgroup\": {\"parent\": \"gitproc-bench\"},\n"
-               " \"rollout\": {\"min_healthy_time\": \"1s\"}}\n");
+               std::string("{\"on_exit\": \"stop\", \"cgroup\": {\"parent\": \"gitproc-bench\"},\n") +
+                   " \"isolation\": {\"pid_namespace\": " + (with_namespaces_ ? "true" : "false") + "},\n" +
+                   " \"rollout\": {\"min_healthy_time\": \"1s\"}}\n");
     const Program init = git(site, {"init", "--quiet", "--bare", "--initial-branch=main", repository(site)});
     if (run_program(init) != 0) throw std::runtime_error("git init failed; see " + init.output);
     feed_program(git(site, {"-C", repository(site), "fast-import", "--quiet", "--done"}), history(site));
@@ -123,14 +129,15 @@ class GitProc : public Supervisor {
 
   std::string binary_;
   bool as_root_;
+  bool with_namespaces_;
   std::string tips_[2];
   int at_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Supervisor> make_gitproc(std::string binary, bool as_root) {
-  return std::make_unique<GitProc>(std::move(binary), as_root);
+std::unique_ptr<Supervisor> make_gitproc(std::string binary, Mode mode) {
+  return std::make_unique<GitProc>(std::move(binary), mode);
 }
 
 void write_file(const std::string& path, const std::string& text, bool executable) {

@@ -83,8 +83,9 @@ class Session {
     if (std::filesystem::exists(options_.gitproc)) std::filesystem::copy_file(options_.gitproc, gitproc);
     loops_.push_back(make_loop(loop));
     loops_.push_back(make_cgroup_loop(loop));
-    gitprocs_.push_back(make_gitproc(gitproc, false));
-    gitprocs_.push_back(make_gitproc(gitproc, true));
+    gitprocs_.push_back(make_gitproc(gitproc, Mode::user));
+    gitprocs_.push_back(make_gitproc(gitproc, Mode::root));
+    gitprocs_.push_back(make_gitproc(gitproc, Mode::namespaces));
     if (options_.with_peers) peers_ = make_peers();
     for (auto* group : {&loops_, &gitprocs_, &peers_})
       drop_absent(*group, group != &loops_);

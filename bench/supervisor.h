@@ -49,7 +49,9 @@ class Supervisor {
 std::unique_ptr<Supervisor> make_loop(std::string binary);
 // The loop with a cgroup for each service, beside GitProc as root.
 std::unique_ptr<Supervisor> make_cgroup_loop(std::string binary);
-std::unique_ptr<Supervisor> make_gitproc(std::string binary, bool as_root);
+// As an ordinary user; as root; as root with a PID namespace for each service, which the others do without.
+enum class Mode { user, root, namespaces };
+std::unique_ptr<Supervisor> make_gitproc(std::string binary, Mode mode);
 // supervisord, runit, s6 and dinit, installed or not.
 std::vector<std::unique_ptr<Supervisor>> make_peers();
 

@@ -313,7 +313,7 @@ void Sandbox::expect_applied(const std::string& commit) {
 
 std::string counting_unit(const std::string& file, const std::string& argument, const std::string& more) {
   return "[Service]\nExecStart=/bin/sh -c 'echo " + argument + " $$$$ >> " + file + "; exec sleep 1000'\n" +
-         more;
+         "PrivatePIDs=no\n" + more;
 }
 
 }  // namespace e2e

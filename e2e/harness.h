@@ -90,7 +90,8 @@ class Sandbox {
   pid_t agent_ = -1;
 };
 
-// A unit that appends "ARGUMENT PID" to `file` at each start and then sleeps.
+// A unit that appends "ARGUMENT PID" to `file` at each start and then sleeps; in no PID namespace, so that the PID means
+// the same here.
 std::string counting_unit(const std::string& file, const std::string& argument = "1",
                           const std::string& more = "");
 

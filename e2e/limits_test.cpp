@@ -140,7 +140,7 @@ TEST_CASE("a stop leaves nothing of a service, be it deaf, doubly forked or in a
       "exit if fork; open my $f, '>>', '" +
           box.path("pids") + "'; print $f \"$$\\n\"; close $f; sleep 1000 while 1 } sleep 1000 while 1;");
   box.write("tree.service", "[Service]\nExecStart=/usr/bin/perl " + box.path("tree.pl") +
-                                "\nTimeoutStopSec=1\nTasksMax=100\n");
+                                "\nTimeoutStopSec=1\nTasksMax=100\nPrivatePIDs=no\n");
   box.commit();
   box.start_agent();
   auto pids = [&box] {

@@ -145,7 +145,8 @@ TEST_CASE("a stop takes the whole tree of processes, double forks and all") {
   if (::geteuid() != 0) GITPROC_SKIP("needs root for cgroups");
   Sandbox box;
   box.write("tree.service",
-            "[Service]\nTimeoutStopSec=1\nExecStart=/bin/sh -c 'trap \"\" TERM; (setsid sh -c \"trap "
+            "[Service]\nPrivatePIDs=no\nTimeoutStopSec=1\nExecStart=/bin/sh -c 'trap \"\" TERM; (setsid sh "
+            "-c \"trap "
             "\\\\\"\\\\\" TERM; echo $$$$ > " +
                 box.path("child") + "; while :; do sleep 1; done\" &) ; while :; do sleep 1; done'\n");
   box.commit();

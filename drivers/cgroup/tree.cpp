@@ -22,6 +22,8 @@ constexpr mode_t group_mode = 0755;
 constexpr std::size_t max_file_bytes = 4u << 20;
 // A service may make groups of its own; deeper ones than this are left to it.
 constexpr int max_depth = 16;
+// A service's group never begins with a dot: see escape_cgroup_name.
+constexpr const char* inits_name = ".inits";
 
 Result<UniqueFd> open_group(int directory_fd, const std::string& name) {
   return open_file_at(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -193,17 +195,21 @@ Result<void> CgroupTree::clear_top() {
   return fail("cannot move the processes of cgroup '" + mount_ + top_ + "' to '" + leaf + "'");
 }
 
-Result<CgroupTree::Entrance> CgroupTree::enter_v1(const std::string& service) {
-  std::string name = escape_cgroup_name(service);
-  Entrance entrance{.group = {}, .is_new = false, .joins_after_birth = true};
+// The group of that name, made where it is missing.
+Result<CgroupTree::Entrance> CgroupTree::enter_group(const std::string& name) {
+  Entrance entrance{.group = {}, .is_new = false, .joins_after_birth = is_v1_};
   entrance.is_new = ::mkdirat(directory_.get(), name.c_str(), group_mode) == 0;
   if (!entrance.is_new && errno != EEXIST)
-    return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
+    return fail_with_errno("cannot make cgroup '" + parent_ + "/" + name + "'");
   Result<UniqueFd> group = open_group(directory_.get(), name);
   if (!group) return std::unexpected(group.error());
   entrance.group = std::move(*group);
   return entrance;
 }
+
+Result<CgroupTree::Entrance> CgroupTree::enter_inits() { return enter_group(inits_name); }
+
+void CgroupTree::remove_inits() { ::unlinkat(directory_.get(), inits_name, AT_REMOVEDIR); }
 
 // Who is frozen cannot fork, so that none is missed. One that does not freeze, in a system call that does not end, is
 // signalled like the others and not waited for.
@@ -230,7 +236,7 @@ void CgroupTree::kill_frozen(int group_fd) {
 }
 
 Result<CgroupTree::Entrance> CgroupTree::enter(const std::string& service) {
-  if (is_v1_) return enter_v1(service);
+  if (is_v1_) return enter_group(escape_cgroup_name(service));
   std::string name = escape_cgroup_name(service);
   Entrance entrance;
   if (!unharmed_.contains(service)) entrance.joins_after_birth = !remove(service);

@@ -61,6 +61,13 @@ class CgroupTree {
   // A group below the service's own, made where it is missing.
   Result<Entrance> enter_below(const std::string& service, const std::string& name);
 
+  // The group of the inits of PID namespaces, <mount>/<parent>/.inits, made where it is missing: they are none of their
+  // services' processes, so that limits, counts and the OOM killer see the service alone. Not killed, so always to be
+  // born in, in v2.
+  Result<Entrance> enter_inits();
+  // Removes it, where no init is left.
+  void remove_inits();
+
   // Whether any process lives in the group or below it. A group that does not exist is empty.
   bool is_populated(const std::string& service) const;
 
@@ -94,7 +101,7 @@ class CgroupTree {
  private:
   CgroupTree() = default;
   Result<void> clear_top();
-  Result<Entrance> enter_v1(const std::string& service);
+  Result<Entrance> enter_group(const std::string& name);
   void kill_frozen(int group_fd);
 
   bool is_v1_ = false;

@@ -5,29 +5,14 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cerrno>
 
-// The sanitizers' instrumentation would look for this stack among the agent's threads.
-#define GITPROC_IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
+#include "drivers/process/child_calls.h"
 
 namespace gitproc {
 namespace {
-
-template <typename... Arguments>
-GITPROC_IN_CHILD inline long call(long number, Arguments... arguments) {
-  return ::syscall(number, arguments...);
-}
-
-[[noreturn]] GITPROC_IN_CHILD void give_up(ChildPlan* plan, ChildStage stage, int error_number) {
-  plan->stage = stage;
-  plan->error_number = error_number;
-  for (;;)
-    call(SYS_exit_group, exit_code_of(stage));
-}
 
 GITPROC_IN_CHILD char* print_decimal(char* to, std::uint64_t value) {
   char digits[20];
@@ -54,54 +39,37 @@ GITPROC_IN_CHILD void set_disposition(int signal, void (*handler)(int)) {
   call(SYS_rt_sigaction, signal, &action, nullptr, sizeof action.mask);
 }
 
-GITPROC_IN_CHILD void reset_signals(const ChildPlan* plan) {
-  static constexpr int last_signal = 64;
-  for (int signal = 1; signal <= last_signal; ++signal) {
-    // An old kernel has left the agent's handlers in place, which must not run here.
-    if (plan->is_plain || (plan->ignored_signals >> (signal - 1) & 1) != 0) set_disposition(signal, SIG_DFL);
-  }
-  set_disposition(SIGPIPE, plan->ignores_sigpipe ? SIG_IGN : SIG_DFL);
+// The table is shared with the agent until this call unshares it, copying no more than the descriptors below: so a
+// spawn's cost does not grow with the agent's descriptors.
+GITPROC_IN_CHILD void close_above(ChildPlan* plan, unsigned fd) {
+  unsigned flags = plan->is_plain ? 0 : CLOSE_RANGE_UNSHARE;
+  // A plain clone has a table of its own, in which everything is close-on-exec.
+  if (call(SYS_close_range, fd + 1, ~0u, flags) != 0 && !plan->is_plain)
+    give_up(plan, ChildStage::session, errno);
 }
 
-// Leaves only the journal's descriptor. The table is shared with the agent until the first call unshares it,
-// copying no more than the descriptors below: so a spawn's cost does not grow with the agent's descriptors.
-GITPROC_IN_CHILD void close_descriptors(ChildPlan* plan) {
-  unsigned journal = static_cast<unsigned>(plan->journal_fd);
-  unsigned flags = plan->is_plain ? 0 : CLOSE_RANGE_UNSHARE;
+// Leaves only the journal's descriptor, and those of streams that the agent has opened, in their places.
+GITPROC_IN_CHILD void close_for_main(ChildPlan* plan) {
   bool keeps_output = plan->output.kind == ChildStream::Kind::descriptor;
   bool keeps_error = plan->error.kind == ChildStream::Kind::descriptor;
+  if (!keeps_output && !keeps_error) return close_all_but(plan, plan->journal_fd);
+  unsigned journal = static_cast<unsigned>(plan->journal_fd);
   unsigned highest = journal;
   if (keeps_output && static_cast<unsigned>(plan->output.descriptor) > highest)
     highest = static_cast<unsigned>(plan->output.descriptor);
   if (keeps_error && static_cast<unsigned>(plan->error.descriptor) > highest)
     highest = static_cast<unsigned>(plan->error.descriptor);
-  if (call(SYS_close_range, highest + 1, ~0u, flags) != 0) {
-    // A plain clone has a table of its own, in which everything is close-on-exec.
-    if (!plan->is_plain) give_up(plan, ChildStage::session, errno);
-  }
-  if (keeps_output || keeps_error) {
-    call(SYS_close, 0);
-    // A duplicate is not close-on-exec.
-    if (!keeps_output) call(SYS_close, 1);
-    if (keeps_output && call(SYS_dup3, plan->output.descriptor, 1, 0) < 0)
-      give_up(plan, ChildStage::standard_output, errno);
-    if (!keeps_error) call(SYS_close, 2);
-    if (keeps_error && call(SYS_dup3, plan->error.descriptor, 2, 0) < 0)
-      give_up(plan, ChildStage::standard_error, errno);
-    if (highest > journal) call(SYS_close_range, journal + 1, ~0u, 0u);
-    if (journal > 3) call(SYS_close_range, 3u, journal - 1, 0u);
-    return;
-  }
-  if (call(SYS_close_range, 0u, journal - 1, 0u) != 0) {
-    for (int fd = 0; fd <= 2; ++fd)
-      call(SYS_close, fd);
-  }
-}
-
-GITPROC_IN_CHILD void join_cgroup(ChildPlan* plan) {
-  long fd = call(SYS_openat, plan->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || call(SYS_write, fd, "0", 1) != 1) give_up(plan, ChildStage::cgroup, errno);
-  call(SYS_close, fd);
+  close_above(plan, highest);
+  call(SYS_close, 0);
+  // A duplicate is not close-on-exec.
+  if (!keeps_output) call(SYS_close, 1);
+  if (keeps_output && call(SYS_dup3, plan->output.descriptor, 1, 0) < 0)
+    give_up(plan, ChildStage::standard_output, errno);
+  if (!keeps_error) call(SYS_close, 2);
+  if (keeps_error && call(SYS_dup3, plan->error.descriptor, 2, 0) < 0)
+    give_up(plan, ChildStage::standard_error, errno);
+  if (highest > journal) call(SYS_close_range, journal + 1, ~0u, 0u);
+  if (journal > 3) call(SYS_close_range, 3u, journal - 1, 0u);
 }
 
 // Before anything else of the service can happen: so none of its processes is ever outside of its limits.
@@ -109,24 +77,6 @@ GITPROC_IN_CHILD void enter_v1_groups(ChildPlan* plan) {
   for (std::size_t i = 0; i < plan->entrance_count; ++i) {
     if (call(SYS_write, plan->entrances[i], "0", 1) != 1) give_up(plan, ChildStage::cgroup, errno);
   }
-}
-
-GITPROC_IN_CHILD void write_record(ChildPlan* plan) {
-  if (plan->record_length == 0) return;
-  timespec now{};
-  call(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
-  std::uint64_t pid = static_cast<std::uint64_t>(call(SYS_getpid));
-  char* end = print_decimal(plan->record + plan->record_length, pid);
-  *end++ = ' ';
-  end = print_decimal(end, static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
-                               static_cast<std::uint64_t>(now.tv_nsec) / 1000);
-  *end++ = ' ';
-  *end++ = '.';
-  *end++ = '\n';
-  long length = end - plan->record;
-  long written = call(SYS_write, plan->journal_fd, plan->record, length);
-  if (written != length) give_up(plan, ChildStage::journal, written < 0 ? errno : ENOSPC);
-  if (plan->watchdog_pid != nullptr) *print_decimal(plan->watchdog_pid, pid) = '\0';
 }
 
 // Opens the stream as descriptor `wanted`, which is the lowest that is free. A FIFO must not make the agent wait
@@ -142,7 +92,7 @@ GITPROC_IN_CHILD void open_stream(ChildPlan* plan, const ChildStream& stream, in
       if (fd >= 0) call(SYS_fcntl, fd, F_SETFL, stream.flags & O_APPEND);
       break;
     case ChildStream::Kind::duplicate: fd = call(SYS_dup, wanted - 1); break;
-    case ChildStream::Kind::descriptor: return;  // close_descriptors() has put it there
+    case ChildStream::Kind::descriptor: return;  // close_for_main() has put it there
   }
   if (fd < 0) give_up(plan, stage, errno);
 }
@@ -180,7 +130,9 @@ GITPROC_IN_CHILD void adjust_oom_score(ChildPlan* plan) {
 int exit_code_of(ChildStage stage) {
   switch (stage) {
     case ChildStage::none:
+    case ChildStage::process:
     case ChildStage::journal: return 0;
+    case ChildStage::namespaces: return 226;
     case ChildStage::cgroup: return 219;
     case ChildStage::session: return 220;
     case ChildStage::standard_input: return 208;
@@ -198,15 +150,71 @@ int exit_code_of(ChildStage stage) {
   __builtin_unreachable();
 }
 
+GITPROC_IN_CHILD void give_up(ChildPlan* plan, ChildStage stage, int error_number) {
+  plan->stage = stage;
+  plan->error_number = error_number;
+  for (;;)
+    call(SYS_exit_group, exit_code_of(stage));
+}
+
+GITPROC_IN_CHILD void reset_signals(const ChildPlan* plan) {
+  static constexpr int last_signal = 64;
+  for (int signal = 1; signal <= last_signal; ++signal) {
+    // An old kernel has left the agent's handlers in place, which must not run here.
+    if (plan->is_plain || (plan->ignored_signals >> (signal - 1) & 1) != 0) set_disposition(signal, SIG_DFL);
+  }
+}
+
+GITPROC_IN_CHILD void close_all_but(ChildPlan* plan, int fd) {
+  unsigned kept = static_cast<unsigned>(fd);
+  close_above(plan, kept);
+  if (call(SYS_close_range, 0u, kept - 1, 0u) != 0) {
+    for (int stream = 0; stream <= 2; ++stream)
+      call(SYS_close, stream);
+  }
+}
+
+GITPROC_IN_CHILD void join_cgroup(ChildPlan* plan, int cgroup_fd) {
+  long fd = call(SYS_openat, cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || call(SYS_write, fd, "0", 1) != 1) give_up(plan, ChildStage::cgroup, errno);
+  call(SYS_close, fd);
+}
+
+GITPROC_IN_CHILD void write_record(ChildPlan* plan, std::uint64_t pid, std::uint64_t init_pid) {
+  if (plan->record_length == 0) return;
+  timespec now{};
+  call(SYS_clock_gettime, CLOCK_BOOTTIME, &now);
+  char* end = print_decimal(plan->record + plan->record_length, pid);
+  *end++ = ' ';
+  end = print_decimal(end, static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+                               static_cast<std::uint64_t>(now.tv_nsec) / 1000);
+  *end++ = ' ';
+  if (init_pid != 0) {
+    end = print_decimal(end, init_pid);
+    *end++ = ' ';
+  }
+  *end++ = '.';
+  *end++ = '\n';
+  long length = end - plan->record;
+  long written = call(SYS_write, plan->journal_fd, plan->record, length);
+  if (written != length) give_up(plan, ChildStage::journal, written < 0 ? errno : ENOSPC);
+}
+
 GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
-  if (plan->cgroup_fd >= 0) join_cgroup(plan);
+  if (plan->cgroup_fd >= 0) join_cgroup(plan, plan->cgroup_fd);
   enter_v1_groups(plan);
   reset_signals(plan);
-  close_descriptors(plan);
+  set_disposition(SIGPIPE, plan->ignores_sigpipe ? SIG_IGN : SIG_DFL);
+  close_for_main(plan);
   if (call(SYS_setsid) < 0) give_up(plan, ChildStage::session, errno);
 
   // From here on the process is on record; whatever fails below leaves a record of a process that is gone.
-  write_record(plan);
+  std::uint64_t own_pid = static_cast<std::uint64_t>(call(SYS_getpid));
+  bool is_in_namespace = plan->init_pid != 0;
+  write_record(plan, is_in_namespace ? static_cast<std::uint64_t>(plan->main_pid) : own_pid,
+               static_cast<std::uint64_t>(plan->init_pid));
+  // What it will compare with its own getpid(2).
+  if (plan->watchdog_pid != nullptr) *print_decimal(plan->watchdog_pid, own_pid) = '\0';
 
   open_stream(plan, plan->input, 0, ChildStage::standard_input);
   open_stream(plan, plan->output, 1, ChildStage::standard_output);

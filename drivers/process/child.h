@@ -29,6 +29,8 @@ struct ChildLimit {
 
 enum class ChildStage {
   none,
+  namespaces,
+  process,
   cgroup,
   session,
   journal,
@@ -80,13 +82,17 @@ struct ChildPlan {
   bool no_new_privileges;
   bool dies_with_agent;
 
+  // Of a process in a namespace of its own, as the agent sees them: set by the kernel before either runs. 0: none.
+  pid_t init_pid, main_pid;
+
   // The answer. `stage` is none when execve was reached and succeeded.
   ChildStage stage;
   int error_number;
 };
 
 inline constexpr std::size_t max_pid_digits = 10;
-inline constexpr std::size_t max_record_tail_bytes = max_pid_digits + 1 + 20 + 3;  // "PID BOOTTIME .\n"
+// "PID BOOTTIME INIT .\n"
+inline constexpr std::size_t max_record_tail_bytes = 2 * (max_pid_digits + 1) + 20 + 3;
 
 // The exit code of systemd.exec(5) for a child that failed in that stage; 0 for the journal, which is the
 // agent's own failure (Result=resources).

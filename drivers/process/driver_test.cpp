@@ -1,6 +1,5 @@
 // The driver against the real kernel: every story is told with cgroups and without.
 #include <fcntl.h>
-#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -9,138 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <cstring>
-#include <functional>
-
 #include "drivers/base/atomic_file.h"
 #include "drivers/base/system_call.h"
-#include "drivers/base/temporary_directory.h"
-#include "drivers/cgroup/layout.h"
-#include "drivers/process/linux_process_driver.h"
+#include "drivers/process/machine_for_tests.h"
 #include "drivers/process/proc_files.h"
 #include "testing/catch.h"
 
 namespace gitproc {
 namespace {
-
-constexpr ServiceId web{1};
-constexpr auto deadline = std::chrono::seconds(20);
-
-std::optional<std::string> usable_mount() {
-  Result<std::string> mounts = read_file("/proc/self/mountinfo", 1 << 20);
-  std::optional<std::string> mount = mounts ? find_cgroup2_mount(*mounts) : std::nullopt;
-  return mount && ::access(mount->c_str(), W_OK) == 0 ? mount : std::nullopt;
-}
-
-class Machine {
- public:
-  explicit Machine(bool with_cgroups) : with_cgroups_(with_cgroups) {
-    ::chmod(directory.path().c_str(), 0755);
-    start_agent();
-  }
-  ~Machine() {
-    driver.reset();
-    if (with_cgroups_) ::rmdir((*usable_mount() + "/" + parent()).c_str());
-  }
-
-  // As if the agent had been killed and started again.
-  void start_agent() {
-    driver.reset();
-    LinuxProcessDriver::Options options;
-    options.run_directory = directory.path();
-    options.boot_id = "boot";
-    options.facts.log_directory = directory.path();
-    options.facts.runtime_directory = directory / "run";
-    options.facts.tree = "/tree";
-    options.facts.journal_socket = journal_socket;
-    if (with_cgroups_) {
-      Result<CgroupTree> tree = CgroupTree::open(*usable_mount(), parent());
-      REQUIRE(tree);
-      options.cgroups = std::move(*tree);
-    }
-    Result<std::unique_ptr<LinuxProcessDriver>> opened = LinuxProcessDriver::open(std::move(options));
-    REQUIRE(opened);
-    driver = std::move(*opened);
-  }
-
-  SpawnOutcome spawn(UnitPtr unit, ExecPhase phase = ExecPhase::start) {
-    Spawn command{.service = web, .spawn = SpawnId{++spawns_}, .unit = std::move(unit), .phase = phase};
-    // Of this test program alone: an adopted service's processes are found by it among all of the machine's, those
-    // of tests that run at the same time too.
-    Pid self = ::getpid();
-    std::memcpy(command.invocation.bytes.data(), &self, sizeof self);
-    command.invocation.bytes[15] = static_cast<std::uint8_t>(with_cgroups_);
-    return driver->spawn(command);
-  }
-  Pid spawn_pid(UnitPtr unit) {
-    SpawnOutcome outcome = spawn(std::move(unit));
-    if (const auto* failed = std::get_if<SpawnFailed>(&outcome)) FAIL("not spawned: " << failed->message);
-    return std::get<Spawned>(outcome).pid;
-  }
-
-  // The next event of that type; events of other types that come before it are kept.
-  template <typename Wanted>
-  Wanted wait_for() {
-    auto end = std::chrono::steady_clock::now() + deadline;
-    for (;;) {
-      for (auto i = events.begin(); i != events.end(); ++i) {
-        if (auto* wanted = std::get_if<Wanted>(&*i)) {
-          Wanted found = std::move(*wanted);
-          events.erase(i);
-          return found;
-        }
-      }
-      if (std::chrono::steady_clock::now() > end)
-        FAIL("no such event in time; " << events.size() << " others");
-      wait_for_any();
-    }
-  }
-  void wait_until(const std::function<bool()>& condition) {
-    auto end = std::chrono::steady_clock::now() + deadline;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > end) FAIL("the condition did not come true in time");
-      pollfd descriptor{.fd = driver->fd(), .events = POLLIN, .revents = 0};
-      ::poll(&descriptor, 1, 5);
-      if (descriptor.revents != 0) wait_for_any();
-    }
-  }
-  void wait_for_any() {
-    pollfd descriptor{.fd = driver->fd(), .events = POLLIN, .revents = 0};
-    ::poll(&descriptor, 1, 100);
-    for (Event& event : driver->drain())
-      events.push_back(std::move(event));
-  }
-  std::string text_of(const std::string& name) { return read_file(directory / name, 1 << 20).value_or(""); }
-
-  void kill_all(const UnitPtr& unit, Pid main_pid) {
-    driver->kill({.service = web,
-                  .unit = unit,
-                  .main_pid = main_pid,
-                  .whole_group = true,
-                  .signal = SIGKILL,
-                  .awaits_empty = true});
-    wait_for<Emptied>();
-  }
-
-  TemporaryDirectory directory;
-  std::string journal_socket;
-  std::unique_ptr<LinuxProcessDriver> driver;
-  std::vector<Event> events;
-
- private:
-  std::string parent() const { return "gitproc-test-" + std::to_string(::getpid()); }
-  bool with_cgroups_;
-  std::uint64_t spawns_ = 0;
-};
-
-Unit shell(const std::string& script) {
-  Unit unit;
-  unit.name = "web";
-  unit.start.push_back({.path = "/bin/sh", .arguments = {"sh", "-c", script}, .expands_environment = false});
-  return unit;
-}
-UnitPtr shared(Unit unit) { return std::make_shared<const Unit>(std::move(unit)); }
 
 #define IN_BOTH_WAYS(machine)                                                                    \
   bool with_cgroups = GENERATE(false, true);                                                     \
@@ -611,9 +486,9 @@ TEST_CASE("on an old kernel, spawning is done the plain way with the same result
   auto pid = spawner.spawn(spec, journal.get(), "\nspawn ", {});
   REQUIRE(pid);
   int status = 0;
-  REQUIRE(::waitpid(*pid, &status, 0) == *pid);
+  REQUIRE(::waitpid(pid->main, &status, 0) == pid->main);
   CHECK(WEXITSTATUS(status) == 5);
-  CHECK(read_file(directory / "journal", 1000)->starts_with("\nspawn " + std::to_string(*pid) + " "));
+  CHECK(read_file(directory / "journal", 1000)->starts_with("\nspawn " + std::to_string(pid->main) + " "));
 }
 
 }  // namespace

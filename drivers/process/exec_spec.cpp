@@ -239,6 +239,7 @@ ExecSpec make_spec(const Spawn& spawn, const ExecCommand& command, const ExecFac
   Environment environment = make_environment(spawn, facts, account, file_environment);
 
   ExecSpec spec;
+  spec.service = unit.name;
   spec.path = command.path;
   bool has_variables =
       command.expands_environment && std::ranges::any_of(command.arguments, [](const std::string& argument) {
@@ -258,6 +259,9 @@ ExecSpec make_spec(const Spawn& spawn, const ExecCommand& command, const ExecFac
   spec.oom_score_adjust = exec.oom_score_adjust;
   spec.ignores_sigpipe = exec.ignores_sigpipe;
   spec.no_new_privileges = exec.no_new_privileges && !command.is_privileged;
+  // Commands beside the main process speak of it by $MAINPID, which is the machine's number: they stay outside.
+  spec.has_pid_namespace =
+      spawn.phase == ExecPhase::start && unit.wants_pid_namespace(facts.has_pid_namespaces);
   set_streams(unit, facts, spec);
   return spec;
 }

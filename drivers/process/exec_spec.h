@@ -44,6 +44,7 @@ struct ExecFacts {
   // PassEnvironment= may take from.
   std::vector<EnvironmentVariable> default_environment;
   std::vector<EnvironmentVariable> agent_environment;
+  bool has_pid_namespaces = false;  // isolation.pid_namespace
 
   const std::string& base_directory(DirectoryKind kind) const;
 };
@@ -62,7 +63,8 @@ struct StreamTarget {
 };
 
 struct ExecSpec {
-  std::string path;  // absolute, or a bare name still to be looked up in executable_search_path
+  std::string service;  // its name
+  std::string path;     // absolute, or a bare name still to be looked up in executable_search_path
   std::vector<std::string> argv;
   std::vector<std::string> envp;  // "NAME=value", sorted by name; one of them may be watchdog_pid_variable
   std::string working_directory;
@@ -75,6 +77,7 @@ struct ExecSpec {
   StreamTarget input, output, error;
   bool ignores_sigpipe = true;
   bool no_new_privileges = false;
+  bool has_pid_namespace = false;
   bool dies_with_agent = false;
 
   bool operator==(const ExecSpec&) const = default;

@@ -44,6 +44,7 @@ const Account www{.uid = 33,
 
 TEST_CASE("a plain unit gets its arguments, a small environment and its log file") {
   ExecSpec expected;
+  expected.service = "web";
   expected.path = "/usr/bin/web";
   expected.argv = {"/usr/bin/web", "--port", "80"};
   expected.envp = {"GITPROC_TREE=/var/lib/gitproc/tree", "INVOCATION_ID=000102030405060708090a0b0c0d0e0f",

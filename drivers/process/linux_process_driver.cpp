@@ -30,6 +30,7 @@ constexpr std::size_t notifications_at_once = 512;
 // Processes that fork while they are signalled: each round signals those that the one before has missed.
 constexpr int max_kill_rounds = 32;
 constexpr std::size_t max_pid_file_bytes = 64;
+constexpr int cgroup_exit_code = 219;
 
 // The descriptors that the agent may have, raised; returns what services are to get.
 Spawner::Options raise_descriptor_limit() {
@@ -86,6 +87,10 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
   }
 }
 
+LinuxProcessDriver::~LinuxProcessDriver() {
+  if (cgroups_) cgroups_->remove_inits();
+}
+
 // --- starting ---
 
 LinuxProcessDriver::Service& LinuxProcessDriver::begin(ServiceId service, const std::string& name,
@@ -110,6 +115,11 @@ void LinuxProcessDriver::adopt(ServiceId service, const AdoptedService& adopted)
   for (const std::optional<AdoptedProcess>* process : {&adopted.main, &adopted.control}) {
     if (*process && (*process)->is_alive) track(service, (*process)->pid);
   }
+  // One that ended meanwhile is known to nobody any more.
+  if (!adopted.init || !adopted.init->is_alive || !exits_.watch(adopted.init->pid)) return;
+  Pid main = adopted.main ? adopted.main->pid : 0;
+  add_init(service, adopted.init->pid, main);
+  if (!adopted.main || !adopted.main->is_alive) let_go_of_init(main);
 }
 
 void LinuxProcessDriver::track(ServiceId service, Pid pid) {
@@ -124,16 +134,17 @@ void LinuxProcessDriver::track(ServiceId service, Pid pid) {
 }
 
 SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
-  std::expected<Pid, SpawnFault> pid = try_spawn(command);
-  if (!pid) {
+  std::expected<Spawner::Processes, SpawnFault> spawned = try_spawn(command);
+  if (!spawned) {
     return SpawnFailed{.service = command.service,
                        .spawn = command.spawn,
-                       .exit_code = pid.error().exit_code,
-                       .message = pid.error().message};
+                       .exit_code = spawned.error().exit_code,
+                       .message = spawned.error().message};
   }
-  tracked_[*pid] = command.service;
-  membership_.add(command.service, *pid);
-  return Spawned{.service = command.service, .spawn = command.spawn, .pid = *pid};
+  tracked_[spawned->main] = command.service;
+  membership_.add(command.service, spawned->main);
+  if (spawned->init != 0) add_init(command.service, spawned->init, spawned->main);
+  return Spawned{.service = command.service, .spawn = command.spawn, .pid = spawned->main};
 }
 
 std::expected<LinuxProcessDriver::Surroundings, SpawnFault> LinuxProcessDriver::look_up_surroundings(
@@ -168,7 +179,7 @@ std::vector<UniqueFd> LinuxProcessDriver::connect_journal(const Unit& unit, Exec
   return connections;
 }
 
-std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command) {
+std::expected<Spawner::Processes, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command) {
   const Unit& unit = *command.unit;
   const ExecContext& exec = *unit.exec;
   begin(command.service, unit.name, command.invocation, false);
@@ -185,7 +196,14 @@ std::expected<Pid, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& comman
   std::vector<UniqueFd> connections = connect_journal(unit, spec);
   std::expected<Place, SpawnFault> place = make_place(command, found->account);
   if (!place) return std::unexpected(place.error());
-  return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), place->cgroup());
+  if (!spec.has_pid_namespace)
+    return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), place->for_spawn());
+  if (cgroups_) {
+    Result<CgroupTree::Entrance> inits = cgroups_->enter_inits();
+    if (!inits) return std::unexpected(SpawnFault{cgroup_exit_code, inits.error().message});
+    place->inits = std::move(*inits);
+  }
+  return spawn_into_namespace(spec, command, place->for_spawn());
 }
 
 std::expected<Pid, SpawnFault> LinuxProcessDriver::try_probe(const StartProbe& command, int output) {
@@ -202,7 +220,10 @@ std::expected<Pid, SpawnFault> LinuxProcessDriver::try_probe(const StartProbe& c
   std::expected<Place, SpawnFault> place = make_place(beside, found->account);
   if (!place) return std::unexpected(place.error());
   // Not put on record: an agent that adopts the service has no use for it, and it dies with this one.
-  return spawner_.spawn(spec, journal_.fd(), "", place->cgroup());
+  std::expected<Spawner::Processes, SpawnFault> spawned =
+      spawner_.spawn(spec, journal_.fd(), "", place->for_spawn());
+  if (!spawned) return std::unexpected(spawned.error());
+  return spawned->main;
 }
 
 void LinuxProcessDriver::start_probe(const StartProbe& command) {
@@ -261,11 +282,15 @@ void LinuxProcessDriver::signal_process(ServiceId service, Pid pid, const Kill& 
 void LinuxProcessDriver::signal_group(const Kill& command) {
   const Service* state = find(command.service);
   if (state == nullptr) return;
+  // With its init a PID namespace ends whole, and nobody gets away by forking.
+  if (command.signal == SIGKILL && state->init != 0) signal_process(command.service, state->init, command);
   if (command.signal == SIGKILL && cgroups_ && cgroups_->kill_all(state->name)) return;
   std::unordered_set<Pid> done = {command.main_pid, command.control_pid};
   for (int round = 0; round < max_kill_rounds; ++round) {
     bool found_new = false;
     for (Pid pid : membership_.members(command.service)) {
+      // An init would pass the signal on to who gets it anyway.
+      if (command.signal != SIGKILL && inits_.contains(pid)) continue;
       if (!done.insert(pid).second) continue;
       found_new = true;
       signal_process(command.service, pid, command);
@@ -376,6 +401,8 @@ Pid LinuxProcessDriver::read_main_pid(ServiceId service, const Unit& unit) {
   Pid pid = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
   if (error != std::errc() || end != digits.data() + digits.size() || pid <= 1) return 0;
+  // Written by a process of the service's namespace or, as $MAINPID, by a command beside it.
+  if (Pid meant = translate(service, 0, pid); meant != 0) pid = meant;
   std::optional<ProcStat> stat = read_proc_stat(pid);
   if (!stat || stat->is_dead()) return 0;
   // A file that names somebody else's process would turn it into ours to signal.
@@ -385,10 +412,11 @@ Pid LinuxProcessDriver::read_main_pid(ServiceId service, const Unit& unit) {
 Pid LinuxProcessDriver::guess_main_pid(ServiceId service, const Service& state) {
   // As systemd: exactly one process whose parent is gone.
   Pid found = 0;
-  for (Pid pid : membership_.members(service)) {
+  for (Pid pid : members_but_inits(service)) {
     std::optional<ProcStat> stat = read_proc_stat(pid);
     if (!stat || stat->is_dead()) continue;
-    if (stat->parent != ::getpid() && !(state.is_adopted && stat->parent == 1)) continue;
+    bool is_orphan_inside = state.init != 0 && stat->parent == state.init;
+    if (stat->parent != ::getpid() && !is_orphan_inside && !(state.is_adopted && stat->parent == 1)) continue;
     if (found != 0) return 0;
     found = pid;
   }
@@ -455,6 +483,11 @@ void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>
       events.emplace_back(std::move(*finished));
     return;
   }
+  let_go_of_init(exit.pid);
+  if (std::optional<ServiceId> service = forget_init(exit.pid)) {
+    touched.insert(*service);
+    return;
+  }
   auto tracked = tracked_.find(exit.pid);
   if (tracked == tracked_.end()) {
     if (exit.was_child && on_other_exit_) on_other_exit_(exit.pid, exit.status);
@@ -474,6 +507,7 @@ void LinuxProcessDriver::receive_notifications(std::vector<Event>& events) {
     std::optional<ServiceId> service = membership_.service_of(message.sender);
     if (!service) continue;
     message.service = *service;
+    if (message.main_pid) message.main_pid = translate(*service, message.sender, *message.main_pid);
     if (message.main_pid && membership_.service_of(*message.main_pid) != service) message.main_pid.reset();
     events.emplace_back(std::move(message));
   }

@@ -59,6 +59,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   void start_probe(const StartProbe& command) override;
   void cancel_probe(ServiceId service) override { probes_.cancel(service); }
   Result<void> record(const RunRecord& record) override;
+  ~LinuxProcessDriver() override;
   int fd() const override { return epoll_.get(); }
   std::vector<Event> drain() override;
   std::string cgroup_of(ServiceId service) const override;
@@ -68,6 +69,7 @@ class LinuxProcessDriver final : public ProcessDriver {
  private:
   struct Service {
     std::string name;
+    Pid init = 0;  // of the newest PID namespace
     bool is_adopted = false;
     bool awaits_empty = false;
     std::unique_ptr<Kill> group_kill;  // a SIGKILL to all that goes on until nothing is left
@@ -87,17 +89,31 @@ class LinuxProcessDriver final : public ProcessDriver {
   };
   std::expected<Surroundings, SpawnFault> look_up_surroundings(const ExecContext& exec);
   std::vector<UniqueFd> connect_journal(const Unit& unit, ExecSpec& spec) const;
-  std::expected<Pid, SpawnFault> try_spawn(const Spawn& command);
+  std::expected<Spawner::Processes, SpawnFault> try_spawn(const Spawn& command);
   std::expected<Pid, SpawnFault> try_probe(const StartProbe& command, int output);
   void track(ServiceId service, Pid pid);
+
+  // --- linux_process_namespaces.cpp ---
+  // In a namespace, or without one where that is not to be had and may be done without.
+  std::expected<Spawner::Processes, SpawnFault> spawn_into_namespace(ExecSpec& spec, const Spawn& command,
+                                                                     const Spawner::Place& place);
+  void add_init(ServiceId service, Pid init, Pid main);
+  // A process has ended: if it was the one that a namespace was made for, its init goes with the last of what is left.
+  void let_go_of_init(Pid main);
+  // If it was an init itself, the service that it was of.
+  std::optional<ServiceId> forget_init(Pid init);
+  std::vector<Pid> members_but_inits(ServiceId service);
+  // The process of the service that `sender`, which may be gone, means by a number of its own namespace. 0: none.
+  Pid translate(ServiceId service, Pid sender, Pid pid);
 
   // --- linux_process_limits.cpp ---
   // The groups that the service's next process goes to, with its limits written. Fault: they cannot be had.
   struct Place {
     CgroupTree::Entrance group;
+    CgroupTree::Entrance inits;
     std::vector<UniqueFd> entrances;
 
-    Spawner::Cgroup cgroup() const;
+    Spawner::Place for_spawn() const;
   };
   std::expected<Place, SpawnFault> make_place(const Spawn& command, const std::optional<Account>& account);
   void watch_limits(ServiceId service, const std::string& name);
@@ -139,6 +155,9 @@ class LinuxProcessDriver final : public ProcessDriver {
   Membership membership_;
   std::unordered_map<std::uint32_t, Service> services_;
   std::unordered_map<Pid, ServiceId> tracked_;  // whose ends are reported
+  std::unordered_map<Pid, ServiceId> inits_;    // of PID namespaces
+  std::unordered_map<Pid, Pid> init_of_;        // the init, by the process that its namespace was made for
+  bool can_have_namespaces_ = true;             // as far as was tried
   std::set<ServiceId> waiting_;                 // with awaits_empty or awaits_main_pid
   std::vector<Event> pending_;
   std::set<std::string> told_unavailable_;

@@ -31,11 +31,14 @@ std::string_view words_for(char process_state) {
 
 }  // namespace
 
-Spawner::Cgroup LinuxProcessDriver::Place::cgroup() const {
-  Spawner::Cgroup cgroup{.fd = group.group.get(), .joins_after_birth = group.joins_after_birth};
+Spawner::Place LinuxProcessDriver::Place::for_spawn() const {
+  auto cgroup_of = [](const CgroupTree::Entrance& entrance) {
+    return Spawner::Cgroup{.fd = entrance.group.get(), .joins_after_birth = entrance.joins_after_birth};
+  };
+  Spawner::Place place{.service = cgroup_of(group), .init = cgroup_of(inits)};
   for (const UniqueFd& entrance : entrances)
-    cgroup.entrances.push_back(entrance.get());
-  return cgroup;
+    place.entrances.push_back(entrance.get());
+  return place;
 }
 
 std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_place(
@@ -140,7 +143,7 @@ bool LinuxProcessDriver::was_oom_killed(Service& state, const ExitStatus& status
 SurvivorsFound LinuxProcessDriver::find_survivors(const FindSurvivors& command) {
   SurvivorsFound found{.service = command.service, .processes = ""};
   std::size_t count = 0;
-  for (Pid pid : membership_.members(command.service)) {
+  for (Pid pid : members_but_inits(command.service)) {
     std::optional<ProcStat> stat = read_proc_stat(pid);
     if (!stat || stat->is_dead() || ++count > named_survivors) continue;
     Result<std::string> name = read_file("/proc/" + std::to_string(pid) + "/comm", max_comm_bytes);
@@ -157,7 +160,7 @@ FigurePlaces LinuxProcessDriver::figure_places(ServiceId service) {
   Service* state = find(service);
   if (state == nullptr) return places;
   if (!cgroups_) {
-    places.processes = membership_.members(service);
+    places.processes = members_but_inits(service);
     return places;
   }
   places.group = cgroups_->directory_of(state->name);

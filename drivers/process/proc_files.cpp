@@ -14,6 +14,7 @@ namespace gitproc {
 namespace {
 
 constexpr std::size_t max_stat_bytes = 4096;
+constexpr std::size_t max_status_bytes = 16 * 1024;
 constexpr std::size_t max_cgroup_bytes = 64 * 1024;
 constexpr std::size_t max_environ_bytes = 4u << 20;  // beyond what execve(2) takes by default
 constexpr std::size_t max_children_bytes = 2u << 20;
@@ -113,6 +114,27 @@ std::string cgroup_of_process(Pid pid, std::string_view v1_controller) {
     if (is_meant) return std::string(line.substr(second + 1));
   }
   return "";
+}
+
+std::vector<Pid> namespace_pids(Pid pid) {
+  std::vector<Pid> numbers;
+  Result<std::string> text = read_file(proc_path(pid, "status"), max_status_bytes);
+  if (!text) return numbers;
+  for (std::string_view line : split(*text, '\n')) {
+    static constexpr std::string_view name = "NSpid:";
+    if (!line.starts_with(name)) continue;
+    for (std::string_view word : split(line.substr(name.size()), '\t')) {
+      Pid number = 0;
+      if (parse_number(word, number)) numbers.push_back(number);
+    }
+    break;
+  }
+  return numbers;
+}
+
+std::uint64_t pid_namespace_of(Pid pid) {
+  struct stat status{};
+  return ::stat(proc_path(pid, "ns/pid").c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
 std::string invocation_of_process(Pid pid) {

@@ -40,6 +40,13 @@ std::vector<Pid> children_of(Pid pid);
 // cannot be told.
 std::string cgroup_of_process(Pid pid, std::string_view v1_controller = "");
 
+// The process's numbers in the PID namespaces that it is in, from the reader's own to the innermost (NSpid of proc(5));
+// empty where that cannot be told.
+std::vector<Pid> namespace_pids(Pid pid);
+
+// Tells PID namespaces apart; 0 where that cannot be told.
+std::uint64_t pid_namespace_of(Pid pid);
+
 // The value of INVOCATION_ID in its initial environment; "" where there is none, or it may not be seen.
 std::string invocation_of_process(Pid pid);
 

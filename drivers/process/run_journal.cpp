@@ -40,7 +40,7 @@ struct RecordedProcess {
 
 struct Entry {
   AdoptedService service;
-  std::optional<RecordedProcess> main, control;
+  std::optional<RecordedProcess> main, control, init;
 };
 
 using Entries = std::map<std::string, Entry, std::less<>>;
@@ -91,14 +91,19 @@ std::optional<RecordedProcess> parse_process(std::string_view pid, std::string_v
 using Fields = std::vector<std::string_view>;  // without the line's end
 
 void apply_spawn(const Fields& fields, Entries& entries) {
-  if (fields.size() != 9) return;
+  if (fields.size() != 9 && fields.size() != 10) return;
   auto fingerprint = parse_number<std::uint64_t>(fields[2]);
   auto invocation = InvocationId::parse(fields[3]);
   auto phase = parse_exec_phase(fields[4]);
   auto index = parse_number<unsigned>(fields[5]);
   auto restarts = parse_number<unsigned>(fields[6]);
   auto process = parse_process(fields[7], fields[8]);
+  auto init = fields.size() == 10 ? parse_process(fields[9], fields[8]) : std::nullopt;
   if (!fingerprint || !invocation || !phase || !index || !restarts || !process) return;
+  if (fields.size() == 10 && !init) return;
+
+  // An init's line stands for a main process that is dead until it writes its own: one that began before all others.
+  if (init && process->pid == 0) process = RecordedProcess{.pid = init->pid, .latest_start = {}};
 
   Entry& entry = entries[std::string(fields[1])];
   AdoptedService& service = entry.service;
@@ -113,6 +118,7 @@ void apply_spawn(const Fields& fields, Entries& entries) {
   service.command_index = *index;
   if (*phase == ExecPhase::start) {
     entry.main = process;
+    entry.init = init;
     entry.control.reset();  // commands of one invocation run one after the other
   } else {
     entry.control = process;
@@ -135,6 +141,7 @@ void apply_latch(const Fields& fields, Entries& entries, Entries::iterator entry
   }
   entry->second.main.reset();
   entry->second.control.reset();
+  entry->second.init.reset();
   entry->second.service.latch = latch;
 }
 
@@ -207,8 +214,10 @@ std::string spawn_line_of(const AdoptedService& service, ExecPhase phase, unsign
   return line;
 }
 
-std::string process_text(const RecordedProcess& process) {
-  return std::to_string(process.pid) + " " + usec(process.latest_start) + " .\n";
+std::string process_text(const RecordedProcess& process, Pid init = 0) {
+  std::string text = std::to_string(process.pid) + " " + usec(process.latest_start);
+  if (init != 0) text += " " + std::to_string(init);
+  return text + " .\n";
 }
 
 std::string latch_text(const std::optional<Latch>& latch) {
@@ -228,8 +237,12 @@ std::string print_entry(const Entry& entry) {
   // A process 0 stands for one that is known not to be: pid 0 never lives.
   RecordedProcess main = entry.main.value_or(RecordedProcess{});
   if (entry.main || last_was_start || service.was_started) {
-    text += spawn_line_of(service, ExecPhase::start, last_was_start ? service.command_index : 0) +
-            process_text(main);
+    text += spawn_line_of(service, ExecPhase::start, last_was_start ? service.command_index : 0);
+    // The init may be older than a main process that took over; so it is written with its own time.
+    RecordedProcess first =
+        entry.init ? RecordedProcess{.pid = 0, .latest_start = entry.init->latest_start} : main;
+    text += process_text(first, entry.init ? entry.init->pid : 0);
+    if (entry.init) text += "\nmain " + service.name + " " + process_text(main);
     if (service.was_started) text += "\nstarted " + service.name + " " + process_text(main);
   }
   if (!last_was_start) {
@@ -253,6 +266,7 @@ std::vector<AdoptedService> adopt(Entries entries, IsAlive is_alive) {
   for (auto& [name, entry] : entries) {
     entry.service.main = adopted_process(entry.main, is_alive);
     entry.service.control = adopted_process(entry.control, is_alive);
+    entry.service.init = adopted_process(entry.init, is_alive);
     services.push_back(std::move(entry.service));
   }
   return services;

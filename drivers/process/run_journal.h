@@ -6,14 +6,15 @@
 // other line is one fact about one service and ends in " .":
 //
 //   gitproc-runs 1 BOOT-ID
-//   spawn NAME FINGERPRINT INVOCATION PHASE INDEX RESTARTS PID BOOTTIME_USEC .
+//   spawn NAME FINGERPRINT INVOCATION PHASE INDEX RESTARTS PID BOOTTIME_USEC [INIT_PID] .
 //   started NAME MAIN_PID BOOTTIME_USEC .        main NAME MAIN_PID BOOTTIME_USEC .
 //   stopping NAME .                              stamped NAME FINGERPRINT .
 //   ended NAME [LATCH RESULT EXIT-KIND VALUE] .  forgotten NAME .
 //
 // A spawn line is written by the spawned process itself, between clone and execve, through a descriptor that is
 // kept for it: so there is no moment in which a service runs and is not in the journal. Every line begins with
-// the newline that a torn line before it may lack; a line without its " ." never counts.
+// the newline that a torn line before it may lack; a line without its " ." never counts. A service with a PID namespace
+// has two: the namespace's init writes one with PID 0, then the main process its own.
 #pragma once
 
 #include <cstdint>

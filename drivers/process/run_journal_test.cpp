@@ -41,6 +41,18 @@ bool same(const std::vector<AdoptedService>& found, const std::vector<AdoptedSer
 
 TEST_CASE("a spawned main process is found again") { CHECK(same(replay(spawn_web), {web()})); }
 
+TEST_CASE("a namespace's init stands for a main process that is dead, until that one writes its own line") {
+  std::string begin = "\nspawn web 7 " + hex + " start 0 2 ";
+  AdoptedService service = web();
+  service.main = AdoptedProcess{.pid = 100, .is_alive = false};
+  service.init = AdoptedProcess{.pid = 100, .is_alive = true};
+  CHECK(same(replay(begin + "0 5000000 100 .\n"), {service}));
+  service.init = AdoptedProcess{.pid = 90, .is_alive = false};
+  service.main = AdoptedProcess{.pid = 100, .is_alive = true};
+  CHECK(same(replay(begin + "0 5000000 90 .\n" + begin + "100 5000000 90 .\n"), {service}));
+  CHECK(replay(begin + "100 5000000 x .\n").empty());
+}
+
 TEST_CASE("a process is another one when it started after the record was written") {
   AdoptedService service = web();
   service.main->is_alive = false;

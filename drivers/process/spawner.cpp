@@ -17,57 +17,20 @@
 
 #include "drivers/base/system_call.h"
 #include "drivers/process/child.h"
+#include "drivers/process/namespace_child.h"
+#include "drivers/process/namespace_image.h"
+#include "drivers/process/raw_clone.h"
 
 namespace gitproc {
 namespace {
 
 constexpr std::size_t stack_bytes = 64 * 1024;
 constexpr std::size_t guard_bytes = 64 * 1024;  // the largest page size in use
+constexpr std::size_t stacks_bytes = 2 * (guard_bytes + stack_bytes);
 constexpr timespec execute_deadline = {.tv_sec = 5, .tv_nsec = 0};
 
-int run_child_plainly(void* plan) { run_child(static_cast<ChildPlan*>(plan)); }
-
-// clone3(2) with a new stack: the child must not return from the function that made the call.
-long clone3_onto_stack([[maybe_unused]] clone_args& arguments, [[maybe_unused]] ChildPlan* plan) {
-#if defined(__x86_64__)
-  // Registers of their own: the child clears %rbp, the end of all frames, before it uses them.
-  register ChildPlan* child_plan asm("r12") = plan;
-  register void (*child_main)(ChildPlan*) asm("r13") = &run_child;
-  long result;
-  asm volatile(
-      "syscall\n\t"
-      "testq %%rax, %%rax\n\t"
-      "jnz 1f\n\t"
-      "xorl %%ebp, %%ebp\n\t"
-      "movq %[plan], %%rdi\n\t"
-      "callq *%[run]\n\t"
-      "hlt\n"
-      "1:"
-      : "=a"(result)
-      : "0"(static_cast<long>(SYS_clone3)), "D"(&arguments),
-        "S"(sizeof arguments), [plan] "r"(child_plan), [run] "r"(child_main)
-      : "rcx", "r11", "memory");
-  return result;
-#elif defined(__aarch64__)
-  register long number asm("x8") = SYS_clone3;
-  register long result asm("x0") = reinterpret_cast<long>(&arguments);
-  register long size asm("x1") = sizeof arguments;
-  asm volatile(
-      "svc #0\n\t"
-      "cbnz x0, 1f\n\t"
-      "mov x29, #0\n\t"
-      "mov x0, %[plan]\n\t"
-      "blr %[run]\n\t"
-      "brk #1\n"
-      "1:"
-      : "+r"(result)
-      : "r"(number), "r"(size), [plan] "r"(plan), [run] "r"(&run_child)
-      : "memory", "cc");
-  return result;
-#else
-  return -ENOSYS;
-#endif
-}
+void start_child(void* plan) { run_child(static_cast<ChildPlan*>(plan)); }
+void start_helper(void* plan) { run_namespace_helper(static_cast<NamespacePlan*>(plan)); }
 
 int resource_of(ResourceKind kind) {
   switch (kind) {
@@ -131,6 +94,8 @@ std::string attempt_of(ChildStage stage, const ExecSpec& spec) {
   };
   switch (stage) {
     case ChildStage::none: break;
+    case ChildStage::namespaces: return "cannot make a PID namespace";
+    case ChildStage::process: return "cannot make a process";
     case ChildStage::cgroup: return "cannot join the cgroup";
     case ChildStage::session: return "cannot start a session";
     case ChildStage::journal: return "cannot write the run journal";
@@ -160,25 +125,32 @@ struct Spawner::Prepared {
   std::string watchdog_pid;
   std::string oom_score_adjust;
   std::vector<ChildLimit> limits;
-  Cgroup cgroup;
+  Place place;
+  std::optional<NamespacePlan> name_space;
+  std::string user_map, group_map;
+  std::vector<const char*> init_argv;
   // The kernel sets it to 0 and wakes its waiters when the child lets go of this memory, by execve or by exit.
   std::uint32_t is_sharing_memory = 1;
 };
 
 Spawner::Spawner(Options options)
     : options_(options), is_plain_(options.is_plain), ignored_signals_(signals_ignored_now()) {
-  // Where the machine has no 128 KiB left it is not possible to go on.
-  stack_ = ::mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-  if (stack_ == MAP_FAILED) std::abort();
-  ::mprotect(stack_, guard_bytes, PROT_NONE);
+  // Where the machine has no 256 KiB left it is not possible to go on.
+  stacks_ = static_cast<char*>(
+      ::mmap(nullptr, stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0));
+  if (stacks_ == MAP_FAILED) std::abort();
+  ::mprotect(stacks_, guard_bytes, PROT_NONE);
+  ::mprotect(stacks_ + guard_bytes + stack_bytes, guard_bytes, PROT_NONE);
   if (is_plain_) close_inherited_on_exec();
 }
 
-Spawner::~Spawner() { ::munmap(stack_, guard_bytes + stack_bytes); }
+Spawner::~Spawner() { ::munmap(stacks_, stacks_bytes); }
 
 long Spawner::clone_child(Prepared& prepared) {
-  char* stack = static_cast<char*>(stack_) + guard_bytes;
+  char* stack = stacks_ + guard_bytes;
+  bool has_helper = prepared.name_space.has_value();
+  void (*main)(void*) = has_helper ? start_helper : start_child;
+  void* plan = has_helper ? static_cast<void*>(&*prepared.name_space) : &prepared.plan;
   if (!is_plain_) {
     clone_args arguments{};
     arguments.flags = CLONE_VM | CLONE_FILES | CLONE_CLEAR_SIGHAND | CLONE_CHILD_CLEARTID;
@@ -186,21 +158,27 @@ long Spawner::clone_child(Prepared& prepared) {
     arguments.exit_signal = SIGCHLD;
     arguments.stack = reinterpret_cast<std::uintptr_t>(stack);
     arguments.stack_size = stack_bytes;
-    prepared.plan.cgroup_fd = prepared.cgroup.joins_after_birth ? prepared.cgroup.fd : -1;
-    if (prepared.cgroup.fd >= 0 && !prepared.cgroup.joins_after_birth) {
+    prepared.plan.cgroup_fd = prepared.place.service.fd_to_join();
+    int born_in = prepared.place.service.fd_to_be_born_in();
+    if (has_helper) {
+      // The helper stays outside: it is none of the service's tasks.
+      prepared.name_space->main_cgroup_fd = born_in;
+      prepared.name_space->init_cgroup_fd = prepared.place.init.fd_to_be_born_in();
+      prepared.name_space->init_joined_cgroup_fd = prepared.place.init.fd_to_join();
+    } else if (born_in >= 0) {
       arguments.flags |= CLONE_INTO_CGROUP;
-      arguments.cgroup = static_cast<std::uint64_t>(prepared.cgroup.fd);
+      arguments.cgroup = static_cast<std::uint64_t>(born_in);
     }
-    long result = clone3_onto_stack(arguments, &prepared.plan);
+    long result = clone3_onto_stack(arguments, main, plan);
     if (result > 0 || !lacks_clone3(-result)) return result;
     is_plain_ = true;
     close_inherited_on_exec();
   }
   prepared.plan.is_plain = true;
-  prepared.plan.cgroup_fd = prepared.cgroup.fd;
-  int pid = ::clone(run_child_plainly, stack + stack_bytes, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD,
-                    &prepared.plan, nullptr, nullptr, &prepared.is_sharing_memory);
-  return pid < 0 ? -errno : pid;
+  prepared.plan.cgroup_fd = prepared.place.service.fd;
+  if (has_helper) prepared.name_space->init_joined_cgroup_fd = prepared.place.init.fd;
+  return clone_onto_stack(CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, stack, stack_bytes, main, plan, nullptr,
+                          &prepared.is_sharing_memory);
 }
 
 std::optional<SpawnFault> Spawner::wait_until_executed(Prepared& prepared, Pid pid) {
@@ -212,18 +190,59 @@ std::optional<SpawnFault> Spawner::wait_until_executed(Prepared& prepared, Pid p
     // Stopped by somebody, or held up by a file system that does not answer.
     ::kill(pid, SIGKILL);
     retry_on_interrupt([&] { return ::waitpid(pid, nullptr, __WALL); });
+    end_namespace(prepared.plan);
     return SpawnFault{.exit_code = 0, .message = "the process did not get to execute its program in time"};
   }
 }
 
-std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_fd,
-                                              const std::string& spawn_line, Cgroup cgroup) {
+std::optional<SpawnFault> Spawner::plan_namespace(const ExecSpec& spec, Prepared& prepared) {
+  if (!image_) {
+    Result<UniqueFd> image = open_namespace_image();
+    if (!image)
+      return SpawnFault{.exit_code = exit_code_of(ChildStage::namespaces),
+                        .message = image.error().message,
+                        .lacks_namespace = true};
+    image_ = std::move(*image);
+  }
+  prepared.init_argv = {"gitproc-init", spec.service.c_str(), nullptr};
+  NamespacePlan& plan = prepared.name_space.emplace();
+  plan = {.main = &prepared.plan,
+          .user_map = nullptr,
+          .group_map = nullptr,
+          .image_fd = image_.get(),
+          .argv = prepared.init_argv.data(),
+          .main_cgroup_fd = -1,
+          .init_cgroup_fd = -1,
+          .init_joined_cgroup_fd = -1,
+          .stack = stacks_ + 2 * guard_bytes + stack_bytes,
+          .stack_bytes = stack_bytes};
+  // Without root the right to make them comes from a user namespace, in which everybody is who he was.
+  if (::geteuid() == 0) return std::nullopt;
+  auto map_of = [](unsigned id) { return std::to_string(id) + " " + std::to_string(id) + " 1"; };
+  prepared.user_map = map_of(::geteuid());
+  prepared.group_map = map_of(::getegid());
+  plan.user_map = prepared.user_map.c_str();
+  plan.group_map = prepared.group_map.c_str();
+  return std::nullopt;
+}
+
+// What was made of a namespace goes when its init does.
+void Spawner::end_namespace(const ChildPlan& plan) {
+  if (plan.init_pid == 0) return;
+  ::kill(plan.init_pid, SIGKILL);
+  for (pid_t pid : {plan.main_pid, plan.init_pid}) {
+    if (pid != 0) retry_on_interrupt([&] { return ::waitpid(pid, nullptr, __WALL); });
+  }
+}
+
+std::expected<Spawner::Processes, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_fd,
+                                                             const std::string& spawn_line, Place place) {
   Prepared prepared;
   Result<std::string> executable = find_executable(spec.path);
   if (!executable)
     return std::unexpected(SpawnFault{exit_code_of(ChildStage::exec), executable.error().message});
   prepared.path = std::move(*executable);
-  prepared.cgroup = std::move(cgroup);
+  prepared.place = std::move(place);
   prepared.record.reserve(spawn_line.size() + max_record_tail_bytes);
   prepared.record = spawn_line;
   prepared.record.resize(spawn_line.size() + max_record_tail_bytes);
@@ -256,8 +275,8 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   plan.path = prepared.path.c_str();
   plan.argv = prepared.argv.data();
   plan.envp = prepared.envp.data();
-  plan.entrances = prepared.cgroup.entrances.data();
-  plan.entrance_count = prepared.cgroup.entrances.size();
+  plan.entrances = prepared.place.entrances.data();
+  plan.entrance_count = prepared.place.entrances.size();
   plan.journal_fd = journal_fd;
   plan.record = prepared.record.data();
   plan.record_length = spawn_line.size();
@@ -289,6 +308,10 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   plan.working_directory_is_optional = spec.working_directory_is_optional;
   plan.no_new_privileges = spec.no_new_privileges;
   plan.dies_with_agent = spec.dies_with_agent;
+  if (spec.has_pid_namespace) {
+    if (std::optional<SpawnFault> fault = plan_namespace(spec, prepared))
+      return std::unexpected(std::move(*fault));
+  }
 
   // No handler of the agent may run on the child's stack, nor a signal end it between clone and execve.
   sigset_t all_signals, former_signals;
@@ -299,25 +322,35 @@ std::expected<Pid, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_
   if (result > 0) fault = wait_until_executed(prepared, static_cast<Pid>(result));
   ::pthread_sigmask(SIG_SETMASK, &former_signals, nullptr);
 
+  // These are about the cgroup that it should have been born in; all others are a lack of resources.
+  auto is_about_cgroup = [&](int error_number) {
+    return prepared.place.service.fd >= 0 &&
+           (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
+            error_number == EOPNOTSUPP || error_number == EBADF);
+  };
   if (result < 0) {
     int error_number = static_cast<int>(-result);
-    // These are about the cgroup that it should have been born in; all others are a lack of resources.
-    bool is_cgroup = prepared.cgroup.fd >= 0 &&
-                     (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
-                      error_number == EOPNOTSUPP || error_number == EBADF);
     return std::unexpected(
-        SpawnFault{.exit_code = is_cgroup ? exit_code_of(ChildStage::cgroup) : 0,
+        SpawnFault{.exit_code = is_about_cgroup(error_number) ? exit_code_of(ChildStage::cgroup) : 0,
                    .message = system_error("cannot make a process", error_number).message});
   }
   Pid pid = static_cast<Pid>(result);
   if (fault) return std::unexpected(std::move(*fault));
-  if (plan.stage != ChildStage::none) {
+  if (prepared.name_space || plan.stage != ChildStage::none)
     retry_on_interrupt([&] { return ::waitpid(pid, nullptr, __WALL); });
+  if (plan.stage != ChildStage::none) {
+    end_namespace(plan);
+    ChildStage stage = plan.stage == ChildStage::process && is_about_cgroup(plan.error_number)
+                           ? ChildStage::cgroup
+                           : plan.stage;
     return std::unexpected(
-        SpawnFault{.exit_code = exit_code_of(plan.stage),
-                   .message = system_error(attempt_of(plan.stage, spec), plan.error_number).message});
+        SpawnFault{.exit_code = exit_code_of(stage),
+                   .message = system_error(attempt_of(plan.stage, spec), plan.error_number).message,
+                   .lacks_namespace = stage == ChildStage::namespaces,
+                   .error_number = plan.error_number});
   }
-  return pid;
+  if (prepared.name_space) return Processes{.main = plan.main_pid, .init = plan.init_pid};
+  return Processes{.main = pid};
 }
 
 Result<std::string> find_executable(const std::string& path) {

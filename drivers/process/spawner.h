@@ -5,6 +5,8 @@
 // It is vfork(2) but for the wait, which has a deadline: a service's user may stop (SIGSTOP) the child in the few
 // instructions between setuid and execve, and the agent must not hang with it.
 //
+// A service with a PID namespace of its own comes into it by way of a helper: namespace_child.h.
+//
 // Where the kernel (before 5.9) or a container's seccomp filter knows no clone3 with what is needed, clone(2) does
 // the same a little slower: "plain" mode, found out by the first spawn.
 #pragma once
@@ -20,10 +22,14 @@
 
 namespace gitproc {
 
+struct ChildPlan;
+
 // A spawn that did not end in execve; see SpawnFailed.
 struct SpawnFault {
   int exit_code = 0;
   std::string message;
+  bool lacks_namespace = false;  // it could be done without one
+  int error_number = 0;          // where it lacks one
 
   bool operator==(const SpawnFault&) const = default;
 };
@@ -43,28 +49,44 @@ class Spawner {
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
 
-  // Where a process goes: born in the cgroup (-1: the agent's own), or, as CgroupTree::enter may say, moved there.
-  // `entrances`: of v1 groups that it enters besides, their cgroup.procs.
+  // A cgroup to be born in (-1: the agent's own) or, as CgroupTree::enter may say, to join afterwards.
   struct Cgroup {
     int fd = -1;
     bool joins_after_birth = false;
+
+    int fd_to_join() const { return joins_after_birth ? fd : -1; }
+    int fd_to_be_born_in() const { return joins_after_birth ? -1 : fd; }
+  };
+  // Where the processes go. `entrances`: of v1 groups that the service enters besides, their cgroup.procs.
+  struct Place {
+    Cgroup service;
+    Cgroup init;  // of a PID namespace's init, which is none of the service's processes
     std::vector<int> entrances = {};
   };
+  struct Processes {
+    Pid main = 0;
+    Pid init = 0;  // of its PID namespace, where it has one
+
+    bool operator==(const Processes&) const = default;
+  };
   // `journal_fd` and `spawn_line`: see RunJournal; with an empty line the process is not put on record.
-  // The process is a child of the caller, leads a session, and must be reaped by the caller; after a
-  // fault nothing is left of it.
-  std::expected<Pid, SpawnFault> spawn(const ExecSpec& spec, int journal_fd, const std::string& spawn_line,
-                                       Cgroup cgroup);
+  // The processes are children of the caller, lead sessions, and must be reaped by the caller; after a
+  // fault nothing is left of them. An init stays until it is told to leave (init/leave_signal.h).
+  std::expected<Processes, SpawnFault> spawn(const ExecSpec& spec, int journal_fd,
+                                             const std::string& spawn_line, Place place);
 
  private:
   struct Prepared;
   long clone_child(Prepared& prepared);
+  std::optional<SpawnFault> plan_namespace(const ExecSpec& spec, Prepared& prepared);
+  static void end_namespace(const ChildPlan& plan);
   std::optional<SpawnFault> wait_until_executed(Prepared& prepared, Pid pid);
 
   Options options_;
   bool is_plain_;
   std::uint64_t ignored_signals_ = 0;
-  void* stack_ = nullptr;
+  char* stacks_ = nullptr;  // of the child that the agent makes, and of those that a helper makes
+  UniqueFd image_;          // of inits, when there was a first
 };
 
 // The file that `path` names: itself when absolute, else the first executable file in executable_search_path.

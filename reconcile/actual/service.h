@@ -103,6 +103,8 @@ struct AdoptedService {
   std::optional<AdoptedProcess> main;
   // The last Exec...= command that was started besides the main process, if it was not seen to end.
   std::optional<AdoptedProcess> control;
+  // Of the main process's PID namespace, where it has one; of interest to the driver alone.
+  std::optional<AdoptedProcess> init;
   ExecPhase phase = ExecPhase::start;  // of the last command that was started
   unsigned command_index = 0;          // of that command in its phase
   bool was_started = false;            // start-up was complete (ready and ExecStartPost= done)

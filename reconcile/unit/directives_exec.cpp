@@ -13,6 +13,12 @@ namespace {
 constexpr EnumWord<RuntimePreserve> preserve_words[] = {
     {"no", RuntimePreserve::no}, {"restart", RuntimePreserve::restart}, {"yes", RuntimePreserve::yes}};
 
+constexpr EnumWord<ProcVisibility> visibility_words[] = {{"default", ProcVisibility::everything},
+                                                         {"noaccess", ProcVisibility::without_access},
+                                                         {"invisible", ProcVisibility::invisible},
+                                                         {"ptraceable", ProcVisibility::ptraceable}};
+constexpr EnumWord<ProcSubset> subset_words[] = {{"all", ProcSubset::all}, {"pid", ProcSubset::pid}};
+
 template <auto Field>
 using ExecField = GroupField<&Unit::exec, Field>;
 
@@ -250,6 +256,21 @@ constexpr Directive directory_mode(std::string_view key) {
   return {"Service", key, read_directory_mode<Kind>, print_directory_mode<Kind>, ChangeEffect::restart};
 }
 
+// They are not enforced; but who writes them has the machine's own /proc in mind, so that they decide about a PID
+// namespace.
+template <auto Field, const auto& Words>
+void read_proc_restriction(Reader& reader) {
+  if (!reader.value().empty())
+    reader.warning(std::string(reader.key()) + "= has no effect: GitProc does not act on it");
+  read_field<ExecField<Field>, WordValue<Words>>(reader);
+}
+
+template <auto Field, const auto& Words>
+constexpr Directive proc_restriction(std::string_view key) {
+  return {"Service", key, read_proc_restriction<Field, Words>,
+          print_field<ExecField<Field>, WordValue<Words>>, ChangeEffect::restart};
+}
+
 constexpr Directive directives[] = {
     {"Service", "User", read_account<&ExecContext::user>, print_text<&ExecContext::user>,
      ChangeEffect::restart},
@@ -294,6 +315,9 @@ constexpr Directive directives[] = {
         "Service", "RuntimeDirectoryPreserve", ChangeEffect::later),
     exec_field<&ExecContext::ignores_sigpipe, BooleanValue>("IgnoreSIGPIPE"),
     exec_field<&ExecContext::no_new_privileges, BooleanValue>("NoNewPrivileges"),
+    exec_field<&ExecContext::private_pids, BooleanValue>("PrivatePIDs"),
+    proc_restriction<&ExecContext::protect_proc, visibility_words>("ProtectProc"),
+    proc_restriction<&ExecContext::proc_subset, subset_words>("ProcSubset"),
 };
 
 }  // namespace

@@ -142,6 +142,28 @@ TEST_CASE("what says nothing to a service here is accepted without a word") {
             .empty());
 }
 
+TEST_CASE("who gets a PID namespace: by the node's default unless the unit means the machine's numbers") {
+  auto wants = [](std::string_view lines, bool is_node_default) {
+    UnitPtr unit = load_service(lines).unit;
+    REQUIRE(unit);
+    return unit->wants_pid_namespace(is_node_default);
+  };
+  for (const char* type : {"simple", "exec", "notify", "idle"}) {
+    CHECK(wants(std::string("Type=") + type, true));
+    CHECK_FALSE(wants(std::string("Type=") + type, false));
+    CHECK(wants(std::string("PrivatePIDs=yes\nType=") + type, false));
+    CHECK_FALSE(wants(std::string("PrivatePIDs=no\nType=") + type, true));
+  }
+  for (const char* lines : {"Type=forking", "Type=oneshot", "Type=dbus\nBusName=a.b", "PIDFile=/run/x.pid",
+                            "ProtectProc=invisible", "ProcSubset=pid"}) {
+    CHECK_FALSE(wants(lines, true));
+    CHECK(wants(std::string("PrivatePIDs=yes\n") + lines, true));
+  }
+  CHECK(wants("PrivatePIDs=no\nPrivatePIDs=", true));
+  CHECK(errors_of("[Service]\nExecStart=/x\nPrivatePIDs=perhaps\nProtectProc=some\n").find("PrivatePIDs=") !=
+        std::string::npos);
+}
+
 TEST_CASE("an instance of a template") {
   UnitLoad load = load_unit("worker@a-b",
                             {{.path = "worker@.service",

@@ -17,7 +17,9 @@ using Random = std::mt19937_64;
 std::size_t below(Random& random, std::size_t end) { return static_cast<std::size_t>(random() % end); }
 
 // Values that some directive takes, and some that none does.
-constexpr const char* values[] = {"",
+constexpr const char* values[] = {"invisible",
+                                  "pid",
+                                  "",
                                   "5",
                                   "0",
                                   "yes",

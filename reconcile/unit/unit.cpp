@@ -20,4 +20,19 @@ Duration Unit::start_timeout() const {
   return type == ServiceType::oneshot ? infinite : Duration(std::chrono::seconds(90));
 }
 
+bool Unit::wants_pid_namespace(bool is_node_default) const {
+  if (exec->private_pids) return *exec->private_pids;
+  if (!is_node_default || !pid_file.empty() || exec->protect_proc || exec->proc_subset) return false;
+  switch (type) {
+    case ServiceType::simple:
+    case ServiceType::exec:
+    case ServiceType::notify:
+    case ServiceType::idle: return true;
+    case ServiceType::forking:
+    case ServiceType::oneshot:
+    case ServiceType::dbus: return false;
+  }
+  __builtin_unreachable();
+}
+
 }  // namespace gitproc

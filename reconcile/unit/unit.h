@@ -185,6 +185,10 @@ struct ManagedDirectory {
 };
 enum class RuntimePreserve { no, restart, yes };
 
+// ProtectProc= and ProcSubset=: what a service sees in /proc.
+enum class ProcVisibility { everything, without_access, invisible, ptraceable };
+enum class ProcSubset { all, pid };
+
 enum class OutputKind { log, inherit, null, file, append, truncate, journal };
 struct OutputTarget {
   OutputKind kind =
@@ -222,6 +226,9 @@ struct ExecContext {
   OutputTarget standard_error = {.kind = OutputKind::inherit, .path = {}};
   bool ignores_sigpipe = true;
   bool no_new_privileges = false;
+  std::optional<bool> private_pids;  // PrivatePIDs=; unset: see wants_pid_namespace
+  std::optional<ProcVisibility> protect_proc;
+  std::optional<ProcSubset> proc_subset;
 
   bool operator==(const ExecContext&) const = default;
 };
@@ -363,6 +370,9 @@ struct Unit {
   Duration start_timeout() const;  // with the default of the type filled in
   Duration abort_timeout() const { return timeouts->abort.value_or(timeouts->stop); }
   bool has_health_check() const { return health->kind != HealthCheckKind::none; }
+  // Whether ExecStart= runs in a PID namespace of its own: what PrivatePIDs= says. Without it, on a node where that is
+  // the default: unless the unit's type or its directives mean to speak of the machine's own process numbers.
+  bool wants_pid_namespace(bool is_node_default) const;
 };
 
 using UnitPtr = std::shared_ptr<const Unit>;
