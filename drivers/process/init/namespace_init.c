@@ -61,8 +61,7 @@ __attribute__((noreturn, used)) void init_main(void) {
     siginfo_t info;
     int has_children = reap();
     if (is_leaving && !has_children) call(__NR_exit_group, 0, 0, 0, 0);
-    long signal =
-        call(__NR_rt_sigtimedwait, (long)&all_signals, (long)&info, 0, (long)sizeof all_signals);
+    long signal = call(__NR_rt_sigtimedwait, (long)&all_signals, (long)&info, 0, (long)sizeof all_signals);
     if (signal <= 0 || signal == SIGCHLD) continue;
     /* The kernel's own (si_code > 0) are meant for this process alone. */
     if (info.si_code > 0) continue;
