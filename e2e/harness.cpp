@@ -199,6 +199,7 @@ std::vector<std::string> Sandbox::agent_command(std::vector<std::string> more) c
       "--socket",     path("sock"),
       "--set",        "cgroup.parent=" + std::filesystem::path(folder_).filename().string(),
       "--set",        "on_exit=stop"};
+  command.insert(command.begin(), launcher_.begin(), launcher_.end());
   command.insert(command.end(), more.begin(), more.end());
   return command;
 }

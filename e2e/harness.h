@@ -56,6 +56,8 @@ class Sandbox {
 
   // --- the agent; it takes its services along when it ends, but for `on_exit=leave` and a SIGKILL ---
   void start_agent(std::vector<std::string> more = {});
+  // From now on the agent is started by that command, which becomes what it is given: nsenter, say.
+  void set_launcher(std::vector<std::string> command) { launcher_ = std::move(command); }
   // Starts it without waiting for its socket; for agents that are to fail.
   Outcome run_agent_to_its_end(std::vector<std::string> more = {});
   void kill_agent(int signal = 9);  // and waits for its end
@@ -86,6 +88,7 @@ class Sandbox {
   std::vector<std::string> agent_command(std::vector<std::string> more) const;
 
   std::string folder_;
+  std::vector<std::string> launcher_;
   uid_t user_ = 0;
   pid_t agent_ = -1;
 };

@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "e2e/harness.h"
+#include "e2e/network.h"
 
 namespace e2e {
 namespace {
@@ -56,6 +57,11 @@ std::string find_program(const std::string& name) {
     if (::access((folder + name).c_str(), X_OK) == 0) return folder + name;
   }
   return "";
+}
+
+std::vector<std::string> git_daemon(const std::string& root, const std::string& address, int port) {
+  return {find_program("git-daemon"), "--base-path=" + root,           "--export-all", "--reuseaddr",
+          "--listen=" + address,      "--port=" + std::to_string(port)};
 }
 
 }  // namespace
@@ -172,10 +178,21 @@ std::string HttpServer::url(const std::string& path) const {
 // --- git:// ---
 
 GitDaemon::GitDaemon(const std::string& root) : port_(free_port()) {
-  child_ = std::make_unique<Child>(
-      std::vector<std::string>{find_program("git-daemon"), "--base-path=" + root, "--export-all",
-                               "--reuseaddr", "--listen=127.0.0.1", "--port=" + std::to_string(port_)});
+  child_ = std::make_unique<Child>(git_daemon(root, address_, port_));
   await_port(port_);
+}
+
+GitDaemon::GitDaemon(const std::string& root, const Network& network)
+    : address_(network.server_address()), port_(free_port()) {
+  std::vector<std::string> command = network.on_server();
+  if (!command.empty()) command.front() = find_program(command.front());
+  for (const std::string& word : git_daemon(root, address_, port_))
+    command.push_back(word);
+  child_ = std::make_unique<Child>(command);
+  std::vector<std::string> look = network.on_server();
+  look.insert(look.end(), {"git", "ls-remote", url("")});
+  // Whatever it says of a repository without a name, it says something.
+  REQUIRE(wait_until([&] { return run(look).err.find("unable to connect") == std::string::npos; }));
 }
 
 // --- ssh ---

@@ -12,6 +12,8 @@
 
 namespace e2e {
 
+class Network;
+
 // A program that runs until the object goes.
 class Child {
  public:
@@ -56,12 +58,15 @@ class HttpServer {
 class GitDaemon {
  public:
   explicit GitDaemon(const std::string& root);
+  // At the server of `network`.
+  GitDaemon(const std::string& root, const Network& network);
   std::string url(const std::string& name) const {
-    return "git://127.0.0.1:" + std::to_string(port_) + "/" + name;
+    return "git://" + address_ + ":" + std::to_string(port_) + "/" + name;
   }
   int port() const { return port_; }
 
  private:
+  std::string address_ = "127.0.0.1";
   int port_;
   std::unique_ptr<Child> child_;
 };
