@@ -9,68 +9,14 @@
 #include <sstream>
 
 #include "e2e/harness.h"
+#include "e2e/remote_box.h"
 #include "e2e/servers.h"
 
 using namespace e2e;
 
 namespace {
 
-const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
 constexpr std::chrono::milliseconds longest_status{50};
-
-// The sandbox's repository is the author's here; the agent has a clone of its own, and between them a bare one.
-class RemoteBox : public Sandbox {
- public:
-  explicit RemoteBox(uid_t user = 0) : Sandbox(user) {
-    std::filesystem::create_directories(path("served"));
-    if (user != 0) (void)!::chown(path("served").c_str(), user, user);
-    run({"git", "init", "-q", "--bare", "-b", "main", served()}, "", user);
-    git({"remote", "add", "origin", served()});
-    write("web.service", sleeper);
-    first_ = push("first");
-  }
-
-  std::string served() const { return path("served/units.git"); }
-  std::string clone() const { return path("clone"); }
-  const std::string& first() const { return first_; }
-
-  std::string push(const std::string& message = "change", bool is_forced = false) {
-    std::string id = commit(message);
-    if (is_forced) {
-      git({"push", "-q", "--force", "origin", "main"});
-    } else {
-      git({"push", "-q", "origin", "main"});
-    }
-    return id;
-  }
-  std::string change(const std::string& seconds) {
-    write("web.service", "[Service]\nExecStart=/bin/sleep " + seconds + "\n");
-    return push("sleep " + seconds);
-  }
-
-  void start(const std::string& url, std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"--set", "repo=" + clone(), "--remote",
-                                          url,     "--set",           "remote.poll_interval=1h"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    start_agent(arguments);
-  }
-
-  std::string remote_error() { return status()["remote"]["error"]; }
-  void expect_remote_error(const std::string& words) {
-    std::string last;
-    bool has_come = wait_until([&] { return (last = remote_error()).find(words) != std::string::npos; });
-    INFO("the remote's error is: " << last);
-    CHECK(has_come);
-  }
-  std::string in_clone(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"git", "-c", "safe.directory=*", "-C", clone()});
-    std::string out = run(arguments).out;
-    return out.substr(0, out.find('\n'));
-  }
-
- private:
-  std::string first_;
-};
 
 // What makes a pack that does not fit into the buffers on the way: different each time.
 void noise(const std::string& seed, const std::string& path) {
