@@ -101,6 +101,8 @@ void full_speed(unsigned megabytes) {
   CHECK(found.first_wrong == 0);
   CHECK(found.count == lines);
   CHECK(files.size() >= 9);
+  // The promise, in the long form alone: a short one is mostly the agent's other work.
+  if (megabytes >= 1024) CHECK(used <= 0.5 * megabytes / 1024);
   std::cout << megabytes << " MiB, " << files.size() - 1 << " archives, agent CPU " << used << " s\n";
 }
 

@@ -20,12 +20,15 @@ Result<LogRotator> LogRotator::open(const std::string& directory) {
   LogRotator rotator(std::move(*opened));
   rotator.gate_.reset(::epoll_create1(EPOLL_CLOEXEC));
   if (!rotator.gate_) return fail_with_errno("cannot make an epoll for logs");
+  epoll_event event{.events = EPOLLIN, .data = {}};
+  ::epoll_ctl(rotator.gate_.get(), EPOLL_CTL_ADD, rotator.disk_->fd(), &event);
   rotator.start_watching();
   return rotator;
 }
 
 LogRotator::LogRotator(LogDirectory directory)
-    : directory_(std::make_unique<LogDirectory>(std::move(directory))) {}
+    : directory_(std::make_unique<LogDirectory>(std::move(directory))),
+      disk_(std::make_unique<BackgroundDisk>()) {}
 
 void LogRotator::start_watching() {
   inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -49,8 +52,9 @@ void LogRotator::watch(std::string_view service, const LogPolicy& policy) {
 }
 
 void LogRotator::forget(std::string_view service) {
-  // A rotation under way is dropped with it: it is still at its copy, which leaves nothing but NAME.log.0.
-  if (active_ && active_->service == service) active_.reset();
+  // A rotation under way is dropped with it: it is still at its copy, which leaves nothing but NAME.log.0. But first
+  // the disk has to be done with that.
+  if (active_ && active_->service == service) active_->is_dropped = true;
   // Its name in due_ is skipped when its turn comes.
   if (auto found = logs_.find(service); found != logs_.end()) logs_.erase(found);
 }
@@ -67,7 +71,9 @@ void LogRotator::mark_all_due() {
 }
 
 Instant LogRotator::next_deadline() const {
-  if (active_ || !due_.empty() || !incidents_.empty()) return Instant{};
+  // While one is rotated the others wait for their turn.
+  bool has_work = active_ ? !disk_->is_waiting() : !due_.empty();
+  if (has_work || !incidents_.empty()) return Instant{};
   return is_gate_open_ ? never : listens_at_;
 }
 
@@ -149,18 +155,25 @@ void LogRotator::check(const std::string& service, Log& log, Instant now) {
   if (size < log.size_bytes) incidents_.push_back({service, "its log was truncated by somebody else"});
   log.size_bytes = size;
   if (size <= log.policy.max_size_bytes) return;
-  Result<std::optional<Rotation>> rotation = Rotation::begin(*directory_, service, log.policy);
+  Result<std::optional<Rotation>> rotation = Rotation::begin(*directory_, service, log.policy, *disk_);
   if (!rotation) return report_failure(service, log, rotation.error(), now);
-  if (*rotation) active_.emplace(service, std::move(**rotation));
+  if (*rotation) active_.emplace(Active{service, std::move(**rotation)});
 }
 
 // One piece of the copy, or the rest of the rotation.
 void LogRotator::advance(Instant now) {
-  Log& log = logs_.find(active_->service)->second;
-  Result<bool> copied = active_->rotation.copy_some();
+  if (active_->is_dropped) {
+    if (!disk_->is_busy() || disk_->take()) active_.reset();
+    return;
+  }
+  Result<bool> copied = active_->rotation.copy_some(*disk_);
   if (copied && !*copied) return;
   Result<void> rotated = copied ? active_->rotation.commit() : std::unexpected(copied.error());
-  const std::string service = std::exchange(active_, std::nullopt)->service;
+  end_rotation(std::exchange(active_, std::nullopt)->service, rotated, now);
+}
+
+void LogRotator::end_rotation(const std::string& service, const Result<void>& rotated, Instant now) {
+  Log& log = logs_.find(service)->second;
   log.size_bytes = 0;
   if (!rotated && make_room(service, log, now)) return mark_due(service, log);
   if (!rotated) return report_failure(service, log, rotated.error(), now);

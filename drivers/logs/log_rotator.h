@@ -1,4 +1,4 @@
-// Rotates the logs of running services, on the agent's loop and without a thread. It costs nothing while nobody
+// Rotates the logs of running services, on the agent's loop, without a thread and without waiting for the disk. It costs nothing while nobody
 // writes: one inotify(7) watch on the log directory tells who does, each log is looked at once a second at most,
 // and between two looks even the events do not wake the loop.
 //
@@ -54,8 +54,10 @@ class LogRotator {
 
   int fd() const { return gate_.get(); }
   std::vector<LogIncident> drain(Instant now);
-  // At once (a time in the past) while there is work left; never while all is quiet.
+  // At once (a time in the past) while there is work left that does not wait for the disk; never while all is quiet.
   Instant next_deadline() const;
+  // Whether the disk is at work for a rotation; fd() tells when it has done a piece.
+  bool is_waiting_for_disk() const { return active_ && disk_->is_waiting(); }
 
  private:
   struct Log {
@@ -70,6 +72,7 @@ class LogRotator {
   struct Active {
     std::string service;
     Rotation rotation;
+    bool is_dropped = false;  // its log is no longer watched
   };
 
   explicit LogRotator(LogDirectory directory);
@@ -80,6 +83,7 @@ class LogRotator {
   void mark_all_due();
   void check(const std::string& service, Log& log, Instant now);
   void advance(Instant now);
+  void end_rotation(const std::string& service, const Result<void>& rotated, Instant now);
   void report_failure(const std::string& service, Log& log, const Error& error, Instant now);
   void look_at_disk(Instant now);
   bool make_room(const std::string& service, Log& log, Instant now);
@@ -87,8 +91,9 @@ class LogRotator {
 
   // On the heap, for Rotation points to it.
   std::unique_ptr<LogDirectory> directory_;
+  std::unique_ptr<BackgroundDisk> disk_;  // on the heap, for it does not move
   UniqueFd inotify_;
-  UniqueFd gate_;  // an epoll(7) that holds inotify_ only while its events are wanted
+  UniqueFd gate_;  // an epoll(7) that holds disk_'s descriptor, and inotify_ only while its events are wanted
   bool is_gate_open_ = false;
   Instant listens_at_ = never;  // when the closed gate is looked behind; poll time without inotify
   std::map<std::string, Log, std::less<>> logs_;

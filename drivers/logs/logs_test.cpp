@@ -28,6 +28,11 @@ using Names = std::vector<std::string>;
 
 constexpr LogPolicy small{.max_size_bytes = 64 * 1024, .max_files = 3};
 
+bool is_readable(int fd, int timeout_milliseconds) {
+  pollfd waited{fd, POLLIN, 0};
+  return ::poll(&waited, 1, timeout_milliseconds) == 1;
+}
+
 // A log directory with a service "web" that writes numbered lines. With `file_system` it is mounted there.
 class Scene {
  public:
@@ -63,12 +68,18 @@ class Scene {
 
   // One rotation, all of it; false where none is due.
   bool rotate(LogPolicy policy = small) {
-    auto rotation = Rotation::begin(*directory_, "web", policy).value();
+    auto rotation = begin(policy);
     if (!rotation) return false;
-    while (!rotation->copy_some().value()) {
-    }
+    copy_all(*rotation);
     REQUIRE(rotation->commit());
     return true;
+  }
+  std::optional<Rotation> begin(LogPolicy policy = small) {
+    return Rotation::begin(*directory_, "web", policy, disk_).value();
+  }
+  void copy_all(Rotation& rotation) {
+    while (!rotation.copy_some(disk_).value())
+      if (disk_.is_waiting()) REQUIRE(is_readable(disk_.fd(), 30'000));
   }
 
   Names names() const {
@@ -83,6 +94,7 @@ class Scene {
   TemporaryDirectory temporary_;
   bool is_mounted_ = false;
   std::optional<LogDirectory> directory_;
+  BackgroundDisk disk_;
   UniqueFd log_;
   std::string written_;
   std::size_t lines_ = 0;
@@ -194,8 +206,8 @@ TEST_CASE("a log smaller than a block waits for one") {
 TEST_CASE("a log that its service truncates during the copy is left alone") {
   Scene scene;
   scene.write_lines(small.max_size_bytes * 2);
-  auto rotation = Rotation::begin(scene.directory(), "web", small).value();
-  REQUIRE(rotation->copy_some().value());
+  std::optional<Rotation> rotation = scene.begin();
+  scene.copy_all(*rotation);
   REQUIRE(::truncate(scene.path("web.log").c_str(), 0) == 0);
   scene.write(std::string(small.max_size_bytes * 2, 'z'));
   CHECK(rotation->commit().error().message == "cannot archive 'web.log': it was truncated meanwhile");
@@ -221,8 +233,8 @@ void crash_at(Row row, Scene& scene) {
   scene.write_lines(3 * small.max_size_bytes);
   REQUIRE(scene.rotate());
   REQUIRE(scene.rotate());
-  auto rotation = Rotation::begin(scene.directory(), "web", small).value();
-  REQUIRE(rotation->copy_some().value());
+  std::optional<Rotation> rotation = scene.begin();
+  scene.copy_all(*rotation);
   struct stat status;
   REQUIRE(::stat(scene.path("web.log").c_str(), &status) == 0);
   UniqueFd live = scene.directory().open_existing("web.log", O_RDWR).value();
@@ -302,18 +314,14 @@ TEST_CASE("a note that is not ours is removed with the copy it was about") {
 
 // --- the rotator ---
 
-bool is_readable(int fd, int timeout_milliseconds) {
-  pollfd waited{fd, POLLIN, 0};
-  return ::poll(&waited, 1, timeout_milliseconds) == 1;
-}
-
-// drain() until nothing is to be done at once, as the loop would.
+// drain() until nothing is to be done but what waits for `now` to pass, as the loop would.
 std::vector<LogIncident> settle(LogRotator& rotator, Instant now) {
   std::vector<LogIncident> incidents;
   do {
+    if (rotator.is_waiting_for_disk()) REQUIRE(is_readable(rotator.fd(), 30'000));
     for (LogIncident& incident : rotator.drain(now))
       incidents.push_back(std::move(incident));
-  } while (rotator.next_deadline() <= now);
+  } while (rotator.next_deadline() <= now || rotator.is_waiting_for_disk());
   return incidents;
 }
 
@@ -369,6 +377,20 @@ TEST_CASE("only watched services are rotated, and an agent that comes back finis
   scene.write_lines(2 * small.max_size_bytes);
   settle(rotator, at_second(10));
   CHECK(std::filesystem::file_size(scene.path("web.log")) > 2 * small.max_size_bytes);
+}
+
+TEST_CASE("a service that goes in the middle of its rotation, and comes back, loses nothing") {
+  Scene scene;
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  rotator.watch("web", small);
+  scene.write_lines(3 * small.max_size_bytes - 5000);
+  rotator.drain(at_second(0));
+  CHECK(std::filesystem::exists(scene.path("web.log.0")));
+  rotator.forget("web");
+  rotator.watch("web", small);
+  CHECK(settle(rotator, at_second(1)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2"});
+  CHECK(read_all(scene.directory()) == scene.written());
 }
 
 TEST_CASE("a truncation by somebody else is told, one by the rotation is not") {

@@ -17,6 +17,9 @@
 namespace gitproc {
 namespace {
 
+// Of the beginning of a log, to see that it is still the same one.
+constexpr std::uint64_t compared_bytes = 4096;
+
 std::string note_name(std::string_view service) { return log_file_name(service) + ".cut"; }
 // Shorter than the note's: a service's name may be as long as leaves room for ".log.cut" alone.
 std::string next_note_name(std::string_view service) { return log_file_name(service) + ".new"; }
@@ -121,6 +124,17 @@ Result<void> finish(const LogDirectory& directory, std::string_view service, Log
   return {};
 }
 
+std::unexpected<Error> was_truncated(std::string_view service) {
+  return fail("cannot archive " + quoted(service) + ": it was truncated meanwhile");
+}
+
+std::string read_beginning(int fd, std::uint64_t offset, std::size_t size) {
+  std::string bytes(size, '\0');
+  ssize_t got = ::pread(fd, bytes.data(), size, static_cast<off_t>(offset));
+  bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return bytes;
+}
+
 }  // namespace
 
 std::optional<RotationNote> read_rotation_note(const LogDirectory& directory, std::string_view service) {
@@ -139,7 +153,7 @@ std::optional<RotationNote> read_rotation_note(const LogDirectory& directory, st
 }
 
 Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, std::string service,
-                                                LogPolicy policy) {
+                                                LogPolicy policy, BackgroundDisk& disk) {
   Rotation rotation(directory, std::move(service), policy);
   Result<UniqueFd> live = directory.open_existing(log_file_name(rotation.service_), O_RDWR);
   if (!live && live.error().code == ErrorCode::not_found) return std::nullopt;
@@ -167,55 +181,46 @@ Result<std::optional<Rotation>> Rotation::begin(const LogDirectory& directory, s
   // Whoever may read the log may read its archive. Where this fails it is as it was made: for the agent alone.
   if (::fchown(archive->get(), status.st_uid, status.st_gid) == 0)
     ::fchmod(archive->get(), status.st_mode & 0777);
+  if (int error_number = disk.prepare(archive->get(), head); error_number != 0)
+    return fail_with_errno("cannot archive " + quoted(rotation.service_), error_number);
+  rotation.beginning_ =
+      read_beginning(live->get(), rotation.begin_, std::min<std::uint64_t>(head, compared_bytes));
   rotation.live_ = std::move(*live);
   rotation.archive_ = std::move(*archive);
   return rotation;
 }
 
-Result<bool> Rotation::copy_some() {
-  const std::uint64_t goal = std::min(end_, copied_ + copy_step_bytes);
-  while (copied_ < goal) {
-    off_t from = static_cast<off_t>(copied_);
-    ssize_t copied = retry_on_interrupt(
-        [&] { return ::copy_file_range(live_.get(), &from, archive_.get(), nullptr, goal - copied_, 0); });
-    if (copied < 0 && (errno == EINVAL || errno == EXDEV || errno == ENOSYS || errno == EOPNOTSUPP)) {
-      std::array<char, 64 * 1024> piece;
-      copied =
-          ::pread(live_.get(), piece.data(), std::min<std::uint64_t>(piece.size(), goal - copied_), from);
-      if (copied > 0) {
-        int error_number = write_all(archive_.get(), {piece.data(), static_cast<std::size_t>(copied)});
-        if (error_number != 0) return fail_with_errno("cannot archive " + quoted(service_), error_number);
-      }
-    }
-    if (copied < 0) return fail_with_errno("cannot archive " + quoted(service_));
-    if (copied == 0) return fail("cannot archive " + quoted(service_) + ": it was truncated meanwhile");
-    copied_ += static_cast<std::uint64_t>(copied);
+Result<bool> Rotation::copy_some(BackgroundDisk& disk) {
+  if (disk.is_busy()) {
+    std::optional<std::int64_t> result = disk.take();
+    if (!result) return false;
+    // EFAULT: of what is no longer there.
+    if (*result == -EFAULT || (*result == 0 && !is_syncing_)) return was_truncated(service_);
+    if (*result < 0) return fail_with_errno("cannot archive " + quoted(service_), static_cast<int>(-*result));
+    if (is_syncing_) return true;
+    copied_ += static_cast<std::uint64_t>(*result);
   }
-  // The disk begins now, so that commit() waits less. Only a hint.
-  ::sync_file_range(archive_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
-  return copied_ == end_;
+  if (copied_ < end_) {
+    disk.copy(live_.get(), copied_, archive_.get(), copied_ - begin_,
+              std::min(end_ - copied_, copy_step_bytes));
+  } else {
+    is_syncing_ = true;
+    disk.sync(archive_.get());
+  }
+  return false;
 }
 
 // A file that was truncated and has grown again since shows it by its first bytes.
-bool Rotation::still_begins_alike() const {
-  std::array<char, 4096> live;
-  std::array<char, 4096> archive;
-  ssize_t live_size = ::pread(live_.get(), live.data(), live.size(), static_cast<off_t>(begin_));
-  ssize_t archive_size = ::pread(archive_.get(), archive.data(), archive.size(), 0);
-  std::size_t compared = std::min<std::uint64_t>(live.size(), end_ - begin_);
-  return live_size >= static_cast<ssize_t>(compared) && archive_size >= static_cast<ssize_t>(compared) &&
-         std::equal(live.begin(), live.begin() + static_cast<std::ptrdiff_t>(compared), archive.begin());
+bool Rotation::is_as_it_was() const {
+  struct stat status;
+  return ::fstat(live_.get(), &status) == 0 && status.st_size > static_cast<off_t>(end_) &&
+         read_beginning(live_.get(), begin_, beginning_.size()) == beginning_;
 }
 
 Result<void> Rotation::commit() {
   struct stat status;
   if (::fstat(live_.get(), &status) != 0) return fail_with_errno("cannot stat " + quoted(service_));
-  if (status.st_size <= static_cast<off_t>(end_) || !still_begins_alike()) {
-    return fail("cannot archive " + quoted(service_) + ": it was truncated meanwhile");
-  }
-  if (retry_on_interrupt([&] { return ::fdatasync(archive_.get()); }) != 0) {
-    return fail_with_errno("cannot sync the archive of " + quoted(service_));
-  }
+  if (!is_as_it_was()) return was_truncated(service_);
   RotationNote note{RotationNote::Phase::copied, end_, status.st_ino};
   if (Result<void> written = write_note(*directory_, service_, note); !written) return written;
   return finish(*directory_, service_, policy_, live_, note);
