@@ -32,6 +32,7 @@ class GitProc : public Supervisor {
     return "";
   }
   bool runs_as_nobody() const override { return !as_root_ && ::geteuid() == 0; }
+  bool keeps_logs() const override { return !with_namespaces_; }
 
   void lay_out(const Site& site) override {
     write_file(site.folder + "/config.json",
@@ -99,7 +100,10 @@ class GitProc : public Supervisor {
 
   static std::string unit(const Site& site, std::size_t number, const std::string& more) {
     return "[Unit]\nStartLimitIntervalSec=0\n\n[Service]\nExecStart=" + site.pause + " " +
-           site.argument(number) + "\nRestart=always\nRestartSec=0\n" + more;
+           site.argument(number) + "\nRestart=always\nRestartSec=0\n" + more +
+           (site.log_megabytes > 0 ? "[X-GitProc]\nLogMaxSize=" + std::to_string(site.log_file_bytes()) +
+                                         "\nLogMaxFiles=" + std::to_string(Site::log_files) + "\n"
+                                   : "");
   }
 
   static std::string commit(const std::string& branch, const std::string& from) {

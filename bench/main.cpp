@@ -20,6 +20,7 @@ struct Options {
   std::size_t services = 1000;
   std::size_t many_services = 5000;
   std::size_t folders = 1000;
+  std::size_t log_megabytes = 1024;
   int idle_seconds = 10;
   bool with_peers = false;
   std::string only;  // measure only the subjects whose name holds this, beside the loops
@@ -28,9 +29,9 @@ struct Options {
 };
 
 constexpr const char* usage =
-    "usage: gitproc_bench [--rounds N] [--services N] [--many N] [--folders N] [--idle SECONDS] [--peers]\n"
-    "                     [--only NAME] [--gitproc BINARY] [--json FILE]\n"
-    "  --many and --folders: the size of the large rows; 0 leaves them out\n";
+    "usage: gitproc_bench [--rounds N] [--services N] [--many N] [--folders N] [--log MEGABYTES]\n"
+    "                     [--idle SECONDS] [--peers] [--only NAME] [--gitproc BINARY] [--json FILE]\n"
+    "  --services, --many, --folders, --log: the size of their rows; 0 leaves them out\n";
 
 Options parse(int argc, char** argv, const std::filesystem::path& own_folder) {
   Options options;
@@ -52,6 +53,8 @@ Options parse(int argc, char** argv, const std::filesystem::path& own_folder) {
       options.many_services = std::stoul(value);
     else if (option == "--folders")
       options.folders = std::stoul(value);
+    else if (option == "--log")
+      options.log_megabytes = std::stoul(value);
     else if (option == "--idle")
       options.idle_seconds = std::stoi(value);
     else if (option == "--only")
@@ -63,7 +66,7 @@ Options parse(int argc, char** argv, const std::filesystem::path& own_folder) {
     else
       throw std::invalid_argument(option);
   }
-  if (options.services < 2) throw std::invalid_argument("--services");
+  if (options.services == 1) throw std::invalid_argument("--services");
   return options;
 }
 
@@ -141,18 +144,27 @@ class Session {
     }
   }
 
+  void run_log(Group& group) {
+    for (const auto& subject : group) {
+      if (subject->keeps_logs())
+        attempt(*subject, "log", [&] { measure_log(bench_, *subject, options_.log_megabytes); });
+    }
+  }
+
   void run_round(bool is_first) {
     for (Group* group : {&loops_, &gitprocs_, &peers_}) {
-      run_services(*group, options_.services, is_first ? Rows::all_and_idle : Rows::all);
+      if (options_.services > 0)
+        run_services(*group, options_.services, is_first ? Rows::all_and_idle : Rows::all);
+      if (options_.log_megabytes > 0) run_log(*group);
     }
     for (Group* group : {&loops_, &gitprocs_}) {
-      run_services(*group, 10, Rows::kill_only);
+      if (options_.services > 0) run_services(*group, 10, Rows::kill_only);
       if (options_.many_services > 0) run_services(*group, options_.many_services, Rows::kill_only);
     }
     for (const auto& subject : gitprocs_) {
-      attempt(*subject, "no service", [&] { measure_empty(bench_, *subject); });
+      if (options_.services > 0) attempt(*subject, "no service", [&] { measure_empty(bench_, *subject); });
       for (std::size_t folders : {std::size_t{1}, options_.folders / 10, options_.folders}) {
-        if (folders == 0) continue;
+        if (folders == 0 || folders > options_.folders) continue;
         attempt(*subject, std::to_string(folders) + " folders",
                 [&] { measure_folders(bench_, *subject, folders); });
       }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "bench/stamps.h"
 
@@ -17,6 +18,8 @@ constexpr Nanoseconds patience = 60 * second;
 // runit, s6 and supervisord hold a service back that ended within a second of its start. That is a policy, not
 // their speed, so nothing is killed or changed before.
 constexpr auto settling = std::chrono::milliseconds(1100);
+// A supervisor that uses no CPU for so long has done all that there was to do about a log.
+constexpr Nanoseconds quiet = 2 * second;
 constexpr std::size_t kills_a_round = 5;
 constexpr std::size_t changes_a_round = 3;
 constexpr std::size_t syncs_a_round = 5;
@@ -43,10 +46,11 @@ Nanoseconds in_time(std::optional<Nanoseconds> at, const std::string& what) {
 // A supervisor that runs in a site of its own, from the constructor to the destructor.
 class Run {
  public:
-  Run(Bench& bench, Supervisor& supervisor, std::size_t services, std::size_t node_folders)
+  Run(Bench& bench, Supervisor& supervisor, std::size_t services, std::size_t node_folders,
+      std::size_t log_megabytes = 0)
       : bench_(bench),
         supervisor_(supervisor),
-        site_{make_folder(bench, supervisor), bench.pause, "", services, node_folders},
+        site_{make_folder(bench, supervisor), bench.pause, "", services, node_folders, log_megabytes},
         stamps_(site_.folder + "/stamps") {
     site_.fifo = stamps_.path();
     supervisor_.lay_out(site_);
@@ -129,6 +133,19 @@ class Run {
     record(row, "", static_cast<double>(footprint(pid_, site_.pause).context_switches - before));
   }
 
+  // From the start of a service that prints to the last thing that its supervisor does about it.
+  void log_cpu(const std::string& row) {
+    const double before = footprint(pid_, site_.pause).cpu_seconds;
+    in_time(stamps_.await_starts(1, monotonic_now() + patience), row);
+    double used = footprint(pid_, site_.pause).cpu_seconds;
+    for (Nanoseconds since = monotonic_now(); monotonic_now() - since < quiet;) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      const double now = footprint(pid_, site_.pause).cpu_seconds;
+      if (now > std::exchange(used, now)) since = monotonic_now();
+    }
+    record(row, "s", (used - before) * 1024 / static_cast<double>(site_.log_megabytes));
+  }
+
   // From the signal to the end of the last service.
   void stop(const std::string& row) {
     const Nanoseconds before = monotonic_now();
@@ -193,6 +210,12 @@ void measure_empty(Bench& bench, Supervisor& supervisor) {
   Run run(bench, supervisor, 0, 0);
   run.await_ready(*supervisor.unchanged(run.site()));
   run.memory("memory (PSS without the services), 0");
+}
+
+void measure_log(Bench& bench, Supervisor& supervisor, std::size_t megabytes) {
+  Run run(bench, supervisor, 1, 0, megabytes);
+  run.started();
+  run.log_cpu("log: CPU per GiB through ten rotations");
 }
 
 void measure_folders(Bench& bench, Supervisor& supervisor, std::size_t folders) {

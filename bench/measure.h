@@ -28,4 +28,7 @@ void measure_empty(Bench& bench, Supervisor& supervisor);
 // A repository of `folders` nodes/ folders with 100 units each, of which this node runs one folder.
 void measure_folders(Bench& bench, Supervisor& supervisor, std::size_t folders);
 
+// CPU of the supervisor while one service prints so much at full speed. For supervisors that keep logs.
+void measure_log(Bench& bench, Supervisor& supervisor, std::size_t megabytes);
+
 }  // namespace gitproc::bench

@@ -65,6 +65,7 @@ class Supervisord : public Peer {
  public:
   Supervisord() : Peer("supervisord") {}
   std::string name() const override { return "supervisord"; }
+  bool keeps_logs() const override { return true; }
   void lay_out(const Site& site) override { write(site); }
   Program program(const Site& site) const override {
     return in_site(site, {"supervisord", "--nodaemon", "--configuration", configuration(site)});
@@ -93,10 +94,16 @@ class Supervisord : public Peer {
                        "logfile_maxbytes=0\npidfile=" + site.folder + "/pid\n";
     for (std::size_t i = 0; i < site.services; ++i) {
       text += "[program:s" + std::to_string(i) + "]\ncommand=" + site.pause + " " + site.argument(i) +
-              "\nautorestart=true\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n";
+              "\nautorestart=true\nstartsecs=0\nstderr_logfile=NONE\n" + log(site, i);
       if (i == 0) text += "environment=CHANGED=\"" + std::to_string(changes_) + "\"\n";
     }
     write_file(configuration(site), text);
+  }
+  static std::string log(const Site& site, std::size_t i) {
+    if (site.log_megabytes == 0) return "stdout_logfile=NONE\n";
+    return "stdout_logfile=" + site.folder + "/s" + std::to_string(i) +
+           ".log\nstdout_logfile_maxbytes=" + std::to_string(site.log_file_bytes()) +
+           "\nstdout_logfile_backups=" + std::to_string(Site::log_files) + "\n";
   }
   int changes_ = 0;
 };

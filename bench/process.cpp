@@ -61,6 +61,17 @@ std::uint64_t field(const std::string& text, const std::string& key) {
   return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + key.size() + 2, nullptr, 10);
 }
 
+double cpu_seconds_of(pid_t pid) {
+  const std::string stat = read_whole("/proc/" + std::to_string(pid) + "/stat");
+  std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 1)));
+  std::string skipped;
+  for (int number = 3; number < 14; ++number)
+    fields >> skipped;
+  double user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 [[noreturn]] void become(const Program& program, int input) {
   const char* output = program.output.empty() ? "/dev/null" : program.output.c_str();
   const int out = ::open(output, O_WRONLY | O_CREAT | O_APPEND, 0644);
@@ -177,6 +188,7 @@ Footprint footprint(pid_t supervisor, const std::string& pause) {
     const std::vector<std::string> arguments = arguments_of(pid);
     if (!arguments.empty() && arguments[0] == pause) continue;
     const std::string proc = "/proc/" + std::to_string(pid);
+    sum.cpu_seconds += cpu_seconds_of(pid);
     sum.pss_bytes += field(read_whole(proc + "/smaps_rollup"), "Pss") * 1024;
     std::error_code ignored;
     for (const auto& thread : std::filesystem::directory_iterator(proc + "/task", ignored)) {

@@ -35,6 +35,7 @@ std::map<std::uint64_t, pid_t> find_services(const std::string& pause, const std
 struct Footprint {
   std::uint64_t pss_bytes = 0;         // of the supervisor and its helpers, without the services
   std::uint64_t context_switches = 0;  // of all their threads, ever
+  double cpu_seconds = 0;              // user and system, ever
 };
 Footprint footprint(pid_t supervisor, const std::string& pause);
 

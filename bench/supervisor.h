@@ -22,8 +22,17 @@ struct Site {
   // GitProc only: 0 puts every unit at the top; otherwise so many folders nodes/nK/ hold `services` units each,
   // and the node is n0.
   std::size_t node_folders = 0;
+  // So much does each service print; 0: nothing, and no log is kept of it where that can be told.
+  std::size_t log_megabytes = 0;
 
-  std::string argument(std::size_t number) const { return std::to_string(number) + "," + fifo; }
+  // Logs are rotated ten times or so, and all of it is kept.
+  std::size_t log_file_bytes() const { return log_megabytes * (1u << 20) / 10; }
+  static constexpr int log_files = 20;
+
+  std::string argument(std::size_t number) const {
+    return std::to_string(number) + "," + fifo +
+           (log_megabytes > 0 ? " " + std::to_string(log_megabytes) : "");
+  }
 };
 
 class Supervisor {
@@ -35,6 +44,8 @@ class Supervisor {
   // Why it cannot be measured here; empty when it can.
   virtual std::string lack() const = 0;
   virtual bool runs_as_nobody() const { return false; }
+  // Whether it keeps what services print, and rotates it, by itself.
+  virtual bool keeps_logs() const { return false; }
 
   virtual void lay_out(const Site& site) = 0;
   virtual Program program(const Site& site) const = 0;
