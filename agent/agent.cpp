@@ -24,6 +24,7 @@
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
 #include "drivers/cgroup/tree.h"
+#include "drivers/git/git_library.h"
 #include "drivers/git/remote_refs.h"
 #include "drivers/git/remote_url.h"
 #include "drivers/git/signatures.h"
@@ -268,6 +269,8 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
     run_lock.emplace(*std::move(locked));
   }
 
+  // Before the first thread, and to the end. Where it cannot be loaded, whoever needs it says so.
+  Result<GitLibrary> git = GitLibrary::without_tls();
   FileStateStore store(configuration.state_dir);
   LoadedState loaded = store.load();
   if (Result<void> checked = check_repository(configuration, loaded.state); !checked)

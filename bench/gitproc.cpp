@@ -48,14 +48,25 @@ class GitProc : public Supervisor {
   }
 
   Program program(const Site& site) const override {
-    return {.argv = {binary_, "agent", "--config", site.folder + "/config.json", "--repo", repository(site),
-                     "--branch", "main", "--node", "n0", "--state-dir", site.folder + "/state", "--log-dir",
-                     site.folder + "/log", "--run-dir", site.folder + "/run", "--socket",
-                     site.folder + "/gitproc.sock"},
+    std::vector<std::string> argv = {binary_,       "agent",
+                                     "--config",    site.folder + "/config.json",
+                                     "--repo",      repository(site),
+                                     "--branch",    "main",
+                                     "--node",      "n0",
+                                     "--state-dir", site.folder + "/state",
+                                     "--log-dir",   site.folder + "/log",
+                                     "--run-dir",   site.folder + "/run",
+                                     "--socket",    site.folder + "/gitproc.sock"};
+    // It is asked by `sync` alone.
+    if (!site.remote.empty())
+      argv.insert(argv.end(), {"--remote", site.remote, "--set", "remote.poll_interval=1h"});
+    return {.argv = std::move(argv),
             .folder = site.folder,
             .as_nobody = runs_as_nobody(),
             .output = site.folder + "/output"};
   }
+
+  std::string repository_of(const Site& site) const override { return repository(site); }
 
   // As git does it: the new value goes into main.lock, and a rename makes it the branch.
   void prepare_change(const Site& site) override {

@@ -163,6 +163,7 @@ class Session {
     }
     for (const auto& subject : gitprocs_) {
       if (options_.services > 0) attempt(*subject, "no service", [&] { measure_empty(bench_, *subject); });
+      if (options_.services > 0) attempt(*subject, "poll", [&] { measure_poll(bench_, *subject); });
       for (std::size_t folders : {std::size_t{1}, options_.folders / 10, options_.folders}) {
         if (folders == 0 || folders > options_.folders) continue;
         attempt(*subject, std::to_string(folders) + " folders",

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "bench/advertisement.h"
 #include "bench/stamps.h"
 
 namespace gitproc::bench {
@@ -23,6 +24,7 @@ constexpr Nanoseconds quiet = 2 * second;
 constexpr std::size_t kills_a_round = 5;
 constexpr std::size_t changes_a_round = 3;
 constexpr std::size_t syncs_a_round = 5;
+constexpr std::size_t polls_a_round = 50;
 constexpr std::size_t units_a_folder = 100;
 constexpr uid_t nobody = 65534;
 
@@ -43,17 +45,33 @@ Nanoseconds in_time(std::optional<Nanoseconds> at, const std::string& what) {
   return *at;
 }
 
+struct Load {
+  std::size_t services = 0;
+  std::size_t node_folders = 0;
+  std::size_t log_megabytes = 0;
+  bool follows_itself = false;  // by a remote, which offers what is there already
+};
+
 // A supervisor that runs in a site of its own, from the constructor to the destructor.
 class Run {
  public:
-  Run(Bench& bench, Supervisor& supervisor, std::size_t services, std::size_t node_folders,
-      std::size_t log_megabytes = 0)
+  Run(Bench& bench, Supervisor& supervisor, const Load& load)
       : bench_(bench),
         supervisor_(supervisor),
-        site_{make_folder(bench, supervisor), bench.pause, "", services, node_folders, log_megabytes},
+        site_{.folder = make_folder(bench, supervisor),
+              .pause = bench.pause,
+              .fifo = "",
+              .services = load.services,
+              .node_folders = load.node_folders,
+              .log_megabytes = load.log_megabytes,
+              .remote = ""},
         stamps_(site_.folder + "/stamps") {
     site_.fifo = stamps_.path();
     supervisor_.lay_out(site_);
+    if (load.follows_itself) {
+      remote_.emplace(supervisor_.repository_of(site_));
+      site_.remote = remote_->url();
+    }
     // What laying out left to be written to disk would be written during the measurement.
     ::sync();
     begin_ = monotonic_now();
@@ -123,6 +141,15 @@ class Run {
     record(row, "ms", median(samples));
   }
 
+  void polls(const std::string& row) {
+    const std::optional<Program> command = supervisor_.unchanged(site_);
+    const double before = cpu_seconds_with_children(pid_);
+    for (std::size_t i = 0; i < polls_a_round; ++i) {
+      if (run_program(*command) != 0) throw std::runtime_error(row + ": the command failed");
+    }
+    record(row, "ms", (cpu_seconds_with_children(pid_) - before) * 1000 / static_cast<double>(polls_a_round));
+  }
+
   void memory(const std::string& row) {
     record(row, "KiB", static_cast<double>(footprint(pid_, site_.pause).pss_bytes) / 1024);
   }
@@ -181,6 +208,7 @@ class Run {
   Supervisor& supervisor_;
   Site site_;
   Stamps stamps_;
+  std::optional<Advertisement> remote_;
   Nanoseconds begin_ = 0;
   pid_t pid_ = -1;
 };
@@ -189,7 +217,7 @@ class Run {
 
 void measure_services(Bench& bench, Supervisor& supervisor, std::size_t services, Rows rows) {
   const std::string count = grouped(services);
-  Run run(bench, supervisor, services, 0);
+  Run run(bench, supervisor, {.services = services});
   const Nanoseconds started = run.started();
   if (rows != Rows::kill_only) run.record("start " + count, "ms", milliseconds(started));
   std::this_thread::sleep_for(settling);
@@ -207,21 +235,27 @@ void measure_services(Bench& bench, Supervisor& supervisor, std::size_t services
 }
 
 void measure_empty(Bench& bench, Supervisor& supervisor) {
-  Run run(bench, supervisor, 0, 0);
+  Run run(bench, supervisor, {});
   run.await_ready(*supervisor.unchanged(run.site()));
   run.memory("memory (PSS without the services), 0");
 }
 
 void measure_log(Bench& bench, Supervisor& supervisor, std::size_t megabytes) {
-  Run run(bench, supervisor, 1, 0, megabytes);
+  Run run(bench, supervisor, {.services = 1, .log_megabytes = megabytes});
   run.started();
   run.log_cpu("log: CPU per GiB through ten rotations");
+}
+
+void measure_poll(Bench& bench, Supervisor& supervisor) {
+  Run run(bench, supervisor, {.follows_itself = true});
+  run.await_ready(*supervisor.unchanged(run.site()));
+  run.polls("a poll without news over http (CPU)");
 }
 
 void measure_folders(Bench& bench, Supervisor& supervisor, std::size_t folders) {
   const std::string files =
       grouped(folders * units_a_folder) + " unit files in " + grouped(folders) + " folders";
-  Run run(bench, supervisor, units_a_folder, folders);
+  Run run(bench, supervisor, {.services = units_a_folder, .node_folders = folders});
   run.record("first load of " + files + ", 100 services run", "ms", milliseconds(run.started()));
   run.changes("ref changed -> the new process runs, " + files);
 }

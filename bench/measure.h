@@ -25,6 +25,9 @@ enum class Rows {
 void measure_services(Bench& bench, Supervisor& supervisor, std::size_t services, Rows rows);
 // Memory without a single service. For supervisors that say when they are ready.
 void measure_empty(Bench& bench, Supervisor& supervisor);
+// What one poll of a remote costs where nothing is new, without TLS: of the agent and its workers, in CPU time. Only for
+// supervisors that follow remotes.
+void measure_poll(Bench& bench, Supervisor& supervisor);
 // A repository of `folders` nodes/ folders with 100 units each, of which this node runs one folder.
 void measure_folders(Bench& bench, Supervisor& supervisor, std::size_t folders);
 

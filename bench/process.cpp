@@ -61,15 +61,22 @@ std::uint64_t field(const std::string& text, const std::string& key) {
   return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + key.size() + 2, nullptr, 10);
 }
 
-double cpu_seconds_of(pid_t pid) {
+struct CpuTimes {
+  double own_seconds = 0;
+  double children_seconds = 0;  // of those that have ended and were waited for
+};
+
+CpuTimes cpu_times_of(pid_t pid) {
   const std::string stat = read_whole("/proc/" + std::to_string(pid) + "/stat");
   std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 1)));
   std::string skipped;
   for (int number = 3; number < 14; ++number)
     fields >> skipped;
-  double user = 0, system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  double user = 0, system = 0, children_user = 0, children_system = 0;
+  fields >> user >> system >> children_user >> children_system;
+  const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return {.own_seconds = (user + system) / ticks,
+          .children_seconds = (children_user + children_system) / ticks};
 }
 
 [[noreturn]] void become(const Program& program, int input) {
@@ -155,6 +162,11 @@ void await_program(pid_t pid, std::int64_t deadline) {
   }
 }
 
+double cpu_seconds_with_children(pid_t pid) {
+  const CpuTimes times = cpu_times_of(pid);
+  return times.own_seconds + times.children_seconds;
+}
+
 bool is_on_path(const std::string& name) {
   std::istringstream folders(std::getenv("PATH") != nullptr ? std::getenv("PATH") : "/usr/bin:/bin");
   for (std::string folder; std::getline(folders, folder, ':');) {
@@ -188,7 +200,7 @@ Footprint footprint(pid_t supervisor, const std::string& pause) {
     const std::vector<std::string> arguments = arguments_of(pid);
     if (!arguments.empty() && arguments[0] == pause) continue;
     const std::string proc = "/proc/" + std::to_string(pid);
-    sum.cpu_seconds += cpu_seconds_of(pid);
+    sum.cpu_seconds += cpu_times_of(pid).own_seconds;
     sum.pss_bytes += field(read_whole(proc + "/smaps_rollup"), "Pss") * 1024;
     std::error_code ignored;
     for (const auto& thread : std::filesystem::directory_iterator(proc + "/task", ignored)) {

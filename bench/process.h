@@ -37,6 +37,8 @@ struct Footprint {
   std::uint64_t context_switches = 0;  // of all their threads, ever
   double cpu_seconds = 0;              // user and system, ever
 };
+// User and system time of the process, ever, with that of all its children that have ended.
+double cpu_seconds_with_children(pid_t pid);
 Footprint footprint(pid_t supervisor, const std::string& pause);
 
 // Where the v2 tree is mounted, if this process may make a folder there.

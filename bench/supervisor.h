@@ -24,6 +24,7 @@ struct Site {
   std::size_t node_folders = 0;
   // So much does each service print; 0: nothing, and no log is kept of it where that can be told.
   std::size_t log_megabytes = 0;
+  std::string remote;  // GitProc only: the address that it is to follow; "" for none
 
   // Logs are rotated ten times or so, and all of it is kept.
   std::size_t log_file_bytes() const { return log_megabytes * (1u << 20) / 10; }
@@ -53,6 +54,8 @@ class Supervisor {
   // Everything up to the moment that counts, then that moment. Service 0 must then start again.
   virtual void prepare_change(const Site& site) = 0;
   virtual void apply_change(const Site& site, pid_t pid) = 0;
+  // The repository that was laid out, for those that can follow a remote.
+  virtual std::string repository_of(const Site&) const { return ""; }
   // The command that applies a configuration in which nothing changed, where there is one.
   virtual std::optional<Program> unchanged(const Site&) const { return std::nullopt; }
 };

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "agent/protocol/paths.h"
+#include "drivers/git/git_library.h"
 
 namespace gitproc {
 
@@ -48,6 +49,9 @@ std::string host_name() {
 }
 
 Result<Repository> open_repository(const std::string& path) {
+  // It lives on in the repository.
+  Result<GitLibrary> git = GitLibrary::without_tls();
+  if (!git) return std::unexpected(git.error());
   if (!path.empty()) return Repository::open(path);
   std::error_code unreadable;
   std::filesystem::path folder = std::filesystem::current_path(unreadable);

@@ -18,6 +18,7 @@
 #include "cli/text.h"
 #include "drivers/base/system_call.h"
 #include "drivers/git/commit_loader.h"
+#include "drivers/git/git_library.h"
 #include "drivers/git/tree_diff.h"
 #include "reconcile/base/strings.h"
 #include "reconcile/unit/loader.h"
@@ -125,6 +126,8 @@ Target directory_target(const std::string& directory) {
   }
   target.read = [directory](const std::string& path) { return read_text(directory + "/" + path); };
   target.load = [directory](Catalog::Options options) {
+    // Only to have begun it in this way; where it cannot be loaded, loading says so.
+    Result<GitLibrary> git = GitLibrary::without_tls();
     return load_directory(directory, std::move(options));
   };
   return target;

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <sstream>
 
@@ -405,25 +406,50 @@ TEST_CASE("a worker of an agent of root runs as nobody's user, and gives nothing
   CHECK(contains(status, "\nNoNewPrivs:\t1\n"));
 }
 
-TEST_CASE("a poll that finds nothing new costs next to nothing", "[.bench]") {
+TEST_CASE("plain http that leads to https is followed, with authorities") {
+  if (!HttpServer::missing().empty()) GITPROC_SKIP(HttpServer::missing());
+  RemoteBox box;
+  HttpServer server(box.path("http"), box.path("served"), "s3cret", true);
+  // The worker begins without the authorities of the system here, and takes them when it meets TLS: they know nothing
+  // of this server.
+  box.start(server.redirecting_url("open/units.git"));
+  box.expect_remote_error("no known authority vouches for it");
+  box.stop_agent();
+  box.start(server.redirecting_url("open/units.git"), {"--set", "remote.ca_file=" + server.ca_file()});
+  box.expect_applied(box.first());
+}
+
+TEST_CASE("a poll that finds nothing new costs next to nothing") {
   if (!HttpServer::missing().empty()) GITPROC_SKIP(HttpServer::missing());
   RemoteBox box;
   HttpServer server(box.path("http"), box.path("served"), "s3cret");
   box.start(server.url("open/units.git"));
   box.expect_applied(box.first());
+  // A poll tells of what is here, so let there be a history.
+  for (int i = 0; i < 300; ++i)
+    box.git({"commit", "-q", "--allow-empty", "-m", "more"});
+  std::string tip = box.push();
+  REQUIRE(box.cli({"sync"}).exit_code == 0);
+  REQUIRE(box.status()["applied_commit"] == tip);
+  // In milliseconds, of the agent and its children that have ended.
   auto cpu = [&] {
     std::string stat = read_text("/proc/" + std::to_string(box.agent_pid()) + "/stat");
     std::istringstream words(stat.substr(stat.rfind(')') + 2));
     std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};
-    // The agent's own and that of its ended children.
-    return std::stol(fields[11]) + std::stol(fields[12]) + std::stol(fields[13]) + std::stol(fields[14]);
+    long ticks =
+        std::stol(fields[11]) + std::stol(fields[12]) + std::stol(fields[13]) + std::stol(fields[14]);
+    return 1000.0 * static_cast<double>(ticks) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   };
-  constexpr long rounds = 100;
-  long before = cpu();
-  for (long i = 0; i < rounds; ++i)
+  constexpr int polls = 50;
+  // 7 ms where this was written. Twice that is what it was with the authorities of certificates read each time; the
+  // limit is for slower machines.
+  constexpr double most = 30;
+  double before = cpu();
+  for (int i = 0; i < polls; ++i)
     REQUIRE(box.cli({"sync"}).exit_code == 0);
-  long ticks = cpu() - before;
-  WARN("a poll without news: " << 1000.0 * static_cast<double>(ticks) /
-                                      static_cast<double>(::sysconf(_SC_CLK_TCK)) / rounds
-                               << " ms of CPU");
+  double each = (cpu() - before) / polls;
+  std::cout << "a poll without news: " << each << " ms of CPU\n";
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  CHECK(each < most);
+#endif
 }

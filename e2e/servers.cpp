@@ -116,11 +116,11 @@ std::string HttpServer::missing() {
 
 HttpServer::HttpServer(const std::string& folder, const std::string& root, const std::string& password,
                        bool is_tls)
-    : folder_(folder), is_tls_(is_tls), port_(free_port()) {
+    : folder_(folder), is_tls_(is_tls), port_(free_port()), redirecting_port_(free_port()) {
   std::filesystem::create_directories(folder_);
   std::string hash = must({find_program("openssl"), "passwd", "-apr1", password});
   write_text(folder_ + "/users", "ada:" + hash);
-  std::string tls;
+  std::string tls, redirection;
   if (is_tls) {
     // An authority of its own, and a certificate by it for 127.0.0.1.
     must({find_program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
@@ -132,6 +132,8 @@ HttpServer::HttpServer(const std::string& folder, const std::string& root, const
           folder_ + "/ca.key", "-CAcreateserial", "-days", "2", "-extfile", folder_ + "/names", "-out",
           folder_ + "/tls.pem"});
     tls = "ssl_certificate " + folder_ + "/tls.pem; ssl_certificate_key " + folder_ + "/tls.key;\n";
+    redirection = "server {\nlisten 127.0.0.1:" + std::to_string(redirecting_port_) +
+                  ";\nreturn 301 https://localhost:" + std::to_string(port_) + "$request_uri;\n}\n";
   }
   auto location = [&](const std::string& path, const std::string& more) {
     return "location ~ ^/" + path + "(/.*)$ {\n" + more + "fastcgi_pass unix:" + folder_ +
@@ -150,15 +152,15 @@ HttpServer::HttpServer(const std::string& folder, const std::string& root, const
            "fastcgi_param GIT_CONFIG_VALUE_0 *;\nfastcgi_param REMOTE_USER $remote_user;\n}\n";
   };
   std::string user = ::geteuid() == 0 ? "user root;\n" : "";
-  write_text(
-      folder_ + "/nginx.conf",
-      user + "daemon off; master_process off; pid " + folder_ + "/nginx.pid; error_log " + folder_ +
-          "/error.log;\nevents {}\nhttp {\naccess_log " + folder_ + "/access.log;\nclient_body_temp_path " +
-          folder_ + "/body; fastcgi_temp_path " + folder_ + "/fastcgi; proxy_temp_path " + folder_ +
-          "/proxy; uwsgi_temp_path " + folder_ + "/uwsgi; scgi_temp_path " + folder_ +
-          "/scgi;\nserver {\nlisten 127.0.0.1:" + std::to_string(port_) + (is_tls ? " ssl" : "") + ";\n" +
-          tls + location("open", "") +
-          location("closed", "auth_basic closed; auth_basic_user_file " + folder_ + "/users;\n") + "}\n}\n");
+  write_text(folder_ + "/nginx.conf",
+             user + "daemon off; master_process off; pid " + folder_ + "/nginx.pid; error_log " + folder_ +
+                 "/error.log;\nevents {}\nhttp {\naccess_log " + folder_ +
+                 "/access.log;\nclient_body_temp_path " + folder_ + "/body; fastcgi_temp_path " + folder_ +
+                 "/fastcgi; proxy_temp_path " + folder_ + "/proxy; uwsgi_temp_path " + folder_ +
+                 "/uwsgi; scgi_temp_path " + folder_ + "/scgi;\nserver {\nlisten 127.0.0.1:" +
+                 std::to_string(port_) + (is_tls ? " ssl" : "") + ";\n" + tls + location("open", "") +
+                 location("closed", "auth_basic closed; auth_basic_user_file " + folder_ + "/users;\n") +
+                 "}\n" + redirection + "}\n");
   children_.push_back(std::make_unique<Child>(
       std::vector<std::string>{find_program("fcgiwrap"), "-c", "2", "-s", "unix:" + folder_ + "/cgi.sock"},
       folder_ + "/cgi.log"));
@@ -173,6 +175,10 @@ std::string HttpServer::url(const std::string& path) const {
   // mbedTLS 2 of Debian 12 knows no addresses in certificates.
   return std::string(is_tls_ ? "https://localhost:" : "http://127.0.0.1:") + std::to_string(port_) + "/" +
          path;
+}
+
+std::string HttpServer::redirecting_url(const std::string& path) const {
+  return "http://127.0.0.1:" + std::to_string(redirecting_port_) + "/" + path;
 }
 
 // --- git:// ---

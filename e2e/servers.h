@@ -45,6 +45,8 @@ class HttpServer {
              bool is_tls = false);
 
   std::string url(const std::string& path) const;
+  // Of a TLS server: plain http, and redirected to url(path).
+  std::string redirecting_url(const std::string& path) const;
   int port() const { return port_; }
   std::string ca_file() const { return folder_ + "/ca.pem"; }
 
@@ -52,6 +54,7 @@ class HttpServer {
   std::string folder_;
   bool is_tls_;
   int port_;
+  int redirecting_port_;
   std::vector<std::unique_ptr<Child>> children_;
 };
 

@@ -1,6 +1,7 @@
 #include "drivers/git/git_library.h"
 
 #include <git2.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 
@@ -39,6 +40,26 @@ void set_options() {
   git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, extensions, size_t{1});
 }
 
+// libgit2 has no option for it: the authorities are read while it begins, whichever TLS it is built with, and go
+// without saying where their file cannot be opened.
+class NoFilesMeanwhile {
+ public:
+  NoFilesMeanwhile() {
+    if (::getrlimit(RLIMIT_NOFILE, &before_) != 0) return;
+    rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+    is_set_ = ::setrlimit(RLIMIT_NOFILE, &none) == 0;
+  }
+  ~NoFilesMeanwhile() {
+    if (is_set_) ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  NoFilesMeanwhile(const NoFilesMeanwhile&) = delete;
+  NoFilesMeanwhile& operator=(const NoFilesMeanwhile&) = delete;
+
+ private:
+  rlimit before_{};
+  bool is_set_ = false;
+};
+
 ErrorCode code_of(int status) {
   switch (status) {
     case GIT_ENOTFOUND:
@@ -58,6 +79,12 @@ GitLibrary::GitLibrary() {
   // Whoever can report it has loaded it before.
   if (!libgit2.load()) std::abort();
   if (git_libgit2_init() == 1) set_options();
+}
+
+Result<GitLibrary> GitLibrary::without_tls() {
+  if (Result<void> loaded = libgit2.load(); !loaded) return std::unexpected(loaded.error());
+  NoFilesMeanwhile no_files;
+  return GitLibrary();
 }
 
 UserConfiguration::UserConfiguration() { search_configuration_in(nullptr); }

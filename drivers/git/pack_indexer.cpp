@@ -231,9 +231,8 @@ Result<void> index(const IndexJob& job, WorkerVoice& voice) {
 }  // namespace
 
 void index_pack(const IndexJob& job, WorkerVoice& voice, pid_t parent) {
-  if (Result<void> loaded = libgit2.load(); !loaded)
-    return voice.say(WorkerFailed{Fetched::Fault::failed, loaded.error().message});
-  GitLibrary library;
+  Result<GitLibrary> library = GitLibrary::without_tls();
+  if (!library) return voice.say(WorkerFailed{Fetched::Fault::failed, library.error().message});
   // The index grows with the number of objects; the pack is the larger of the two for all that is real.
   WorkerLimits limits{indexer_memory_bytes, max_pack_bytes, indexer_cpu_seconds};
   Result<void> done = give_up_rights(job.uid, job.gid, limits, parent);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
@@ -55,7 +56,7 @@ struct Receiving {
   std::size_t tried = 0;
   std::uint64_t received_bytes = 0;
   std::string pack_head;
-  bool is_receiving = false;
+  bool has_refused_certificate = false;
 };
 
 // Of whoever runs the agent; the worker's own is another one (lay_out_known_hosts).
@@ -114,6 +115,22 @@ Result<void> lay_out_known_hosts(const FetchJob& job, const Credentials& credent
   return {};
 }
 
+// libgit2 as this process uses it.
+Result<GitLibrary> begin_git(const FetchJob& job, bool with_tls) {
+  if (Result<void> loaded = libgit2.load(); !loaded) return std::unexpected(loaded.error());
+  Result<GitLibrary> library = with_tls ? GitLibrary() : GitLibrary::without_tls();
+  // What a user's own configuration says of other remotes is no business of this one.
+  for (int level :
+       {GIT_CONFIG_LEVEL_GLOBAL, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_PROGRAMDATA})
+    git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, ".");
+  // The objects that are here are made up for the walk; their ids are not those of their bytes.
+  git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
+  if (!job.ca_file.empty() &&
+      git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, job.ca_file.c_str(), nullptr) < 0)
+    return fail("cannot use '" + job.ca_file + "': it holds no certificates");
+  return library;
+}
+
 Result<Credentials> prepare(const FetchJob& job, const RemoteUrl& url, const std::string& home) {
   Credentials credentials{.username = url.user.empty() ? job.username : url.user, .password = url.password};
   if (!job.password_file.empty()) {
@@ -121,10 +138,6 @@ Result<Credentials> prepare(const FetchJob& job, const RemoteUrl& url, const std
     if (!password) return std::unexpected(password.error());
     credentials.password = *std::move(password);
   }
-  // What a user's own configuration says of other remotes is no business of this one.
-  for (int level :
-       {GIT_CONFIG_LEVEL_GLOBAL, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_PROGRAMDATA})
-    git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, ".");
   if (url.transport == RemoteTransport::ssh) {
     if (credentials.username.empty()) credentials.username = "git";
     if (Result<void> read = read_ssh_files(job, home, credentials); !read)
@@ -132,9 +145,6 @@ Result<Credentials> prepare(const FetchJob& job, const RemoteUrl& url, const std
     if (Result<void> laid = lay_out_known_hosts(job, credentials); !laid)
       return std::unexpected(laid.error());
   }
-  if (!job.ca_file.empty() &&
-      git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, job.ca_file.c_str(), nullptr) < 0)
-    return fail("cannot use '" + job.ca_file + "': it holds no certificates");
   return credentials;
 }
 
@@ -205,6 +215,7 @@ int check_certificate(git_cert* certificate, int is_valid, const char* host, voi
   if (is_valid) return 0;
   std::string name = "'" + printable(host != nullptr ? host : "") + "'";
   if (certificate->cert_type != GIT_CERT_HOSTKEY_LIBSSH2) {
+    receiving.has_refused_certificate = true;
     receiving.reason =
         "the certificate of " + name +
         " is not valid: it has another name, has expired, or no known authority vouches for it";
@@ -351,6 +362,25 @@ Fetched::Fault fault_of(const Receiving& receiving, const std::string& message) 
   return is_refusal ? Fetched::Fault::refused : receiving.fault;
 }
 
+struct Attempt {
+  std::optional<std::string> error;  // without secrets; nullopt: it has all been received
+  Fetched::Fault fault = Fetched::Fault::none;
+  bool has_refused_certificate = false;
+};
+
+Attempt try_once(const FetchJob& job, const RemoteUrl& url, const Credentials& credentials,
+                 WorkerVoice& voice) {
+  Receiving receiving{url, credentials, voice};
+  KnownRepository known(job, [&receiving](std::string_view bytes) { return pass_on(receiving, bytes); });
+  if (known.get() == nullptr) return {.error = "out of memory", .fault = Fetched::Fault::failed};
+  Result<void> done = converse(receiving, known);
+  if (done) return {};
+  std::string message = redacted(redacted(done.error().message, url), credentials.password);
+  return {.error = message,
+          .fault = fault_of(receiving, message),
+          .has_refused_certificate = receiving.has_refused_certificate};
+}
+
 }  // namespace
 
 void receive(const FetchJob& job, WorkerVoice& voice, pid_t parent) {
@@ -360,13 +390,12 @@ void receive(const FetchJob& job, WorkerVoice& voice, pid_t parent) {
   auto end = [&](Fetched::Fault fault, std::string message) {
     voice.say(WorkerFailed{fault, std::move(message)});
   };
-  if (Result<void> loaded = libgit2.load(); !loaded)
-    return end(Fetched::Fault::failed, loaded.error().message);
-  GitLibrary library;
-  // The objects that are here are made up for the walk; their ids are not those of their bytes.
-  git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
   Result<RemoteUrl> url = parse_remote_url(job.url);
   if (!url) return end(Fetched::Fault::failed, url.error().message);
+  // Its authorities may be a file that only root can read.
+  bool with_tls = url->transport == RemoteTransport::https || !job.ca_file.empty();
+  std::optional<Result<GitLibrary>> git = begin_git(job, with_tls);
+  if (!*git) return end(Fetched::Fault::failed, git->error().message);
   Result<Credentials> credentials = prepare(job, *url, home);
   if (!credentials) return end(Fetched::Fault::failed, credentials.error().message);
   std::uint32_t uid = job.uid, gid = job.gid;
@@ -376,13 +405,15 @@ void receive(const FetchJob& job, WorkerVoice& voice, pid_t parent) {
       !done)
     return end(Fetched::Fault::failed, done.error().message);
 
-  Receiving receiving{*url, *credentials, voice};
-  KnownRepository known(job, [&receiving](std::string_view bytes) { return pass_on(receiving, bytes); });
-  if (known.get() == nullptr) return end(Fetched::Fault::failed, "out of memory");
-  Result<void> done = converse(receiving, known);
-  if (done) return voice.say(WorkerDone{});
-  std::string message = redacted(redacted(done.error().message, *url), credentials->password);
-  end(fault_of(receiving, message), message);
+  Attempt attempt = try_once(job, *url, *credentials, voice);
+  if (attempt.has_refused_certificate && !with_tls) {
+    // Plain HTTP led to TLS. The authorities of the system are there for everybody to read.
+    git.reset();
+    git = begin_git(job, /*with_tls=*/true);
+    attempt = try_once(job, *url, *credentials, voice);
+  }
+  if (!attempt.error) return voice.say(WorkerDone{});
+  end(attempt.fault, *attempt.error);
 }
 
 }  // namespace gitproc
