@@ -121,6 +121,17 @@ bool is_alive(pid_t pid) {
          stat[name_end + 2] != 'X';
 }
 
+double cpu_seconds(pid_t pid) {
+  std::string stat = read_text("/proc/" + std::to_string(pid) + "/stat");
+  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+  std::string field;
+  unsigned long user = 0, system = 0;
+  for (int i = 3; i < 14; ++i)
+    fields >> field;
+  fields >> user >> system;
+  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;

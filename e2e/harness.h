@@ -33,6 +33,8 @@ Outcome run(const std::vector<std::string>& command, const std::string& input = 
 bool wait_until(const std::function<bool()>& condition, std::chrono::milliseconds limit = patience);
 
 bool is_alive(pid_t pid);  // not a zombie, either
+// CPU time of a process so far, in seconds (proc(5)).
+double cpu_seconds(pid_t pid);
 std::string read_text(const std::string& path);
 void write_text(const std::string& path, const std::string& text);
 

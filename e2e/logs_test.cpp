@@ -8,25 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <sstream>
 
 #include "e2e/harness.h"
 
 using namespace e2e;
 
 namespace {
-
-// CPU time of a process so far, in seconds (proc(5)).
-double cpu_seconds(pid_t pid) {
-  std::string stat = read_text("/proc/" + std::to_string(pid) + "/stat");
-  std::istringstream fields(stat.substr(stat.rfind(')') + 2));
-  std::string field;
-  unsigned long user = 0, system = 0;
-  for (int i = 3; i < 14; ++i)
-    fields >> field;
-  fields >> user >> system;
-  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
 
 // The archives from the oldest to the newest, then the live file.
 std::vector<std::string> files_of(const Sandbox& box, const std::string& service) {

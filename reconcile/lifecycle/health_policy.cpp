@@ -8,11 +8,21 @@ namespace {
 constexpr Duration longest_pause_when_starting = std::chrono::seconds(1);
 constexpr Duration shortest_pause = std::chrono::milliseconds(100);
 
+Duration interval_of(const HealthCheck& check, bool is_starting) {
+  return is_starting ? std::min(check.interval, longest_pause_when_starting) : check.interval;
+}
+
 }  // namespace
 
-Duration probe_pause(const HealthCheck& check, bool is_starting) {
-  Duration pause = is_starting ? std::min(check.interval, longest_pause_when_starting) : check.interval;
-  return std::max(pause, shortest_pause);
+Instant next_probe(const HealthCheck& check, bool is_starting, Instant began, Instant ended) {
+  return std::max(after(began, interval_of(check, is_starting)), after(ended, shortest_pause));
+}
+
+Duration spread_pause(const HealthCheck& check, ServiceId id) {
+  // The multiples of the golden ratio lie evenly in the interval, however many there are.
+  const double share = static_cast<double>(static_cast<std::uint32_t>(id) * 2654435769u) / 4294967296.0;
+  const Duration room = std::max(check.interval, shortest_pause) - shortest_pause;
+  return shortest_pause + Duration(static_cast<Duration::rep>(static_cast<double>(room.count()) * share));
 }
 
 HealthState judge_probe(const HealthCheck& check, HealthState before, bool is_healthy,

@@ -14,8 +14,12 @@ namespace gitproc {
 // Results kept of each service.
 inline constexpr std::size_t probe_history_limit = 10;
 
-// From the end of one probe to the start of the next. Never shorter than 100 ms.
-Duration probe_pause(const HealthCheck& check, bool is_starting);
+// When the next probe begins after one of this beginning and end: an interval after its beginning, so that a service is
+// probed as often as it says however long probes take, but no sooner than 100 ms after its end.
+Instant next_probe(const HealthCheck& check, bool is_starting, Instant began, Instant ended);
+// From the moment when a service's health is first known, or supervision goes on, to the next probe: some part of the
+// interval, another one for each id. Services that were started or adopted together are not probed together for ever.
+Duration spread_pause(const HealthCheck& check, ServiceId id);
 
 // Probes of the same outcome in a row; one of them is 0.
 struct ProbeStreak {

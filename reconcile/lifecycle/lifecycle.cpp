@@ -365,12 +365,18 @@ void Lifecycle::on(const ProbeFinished& event, LifecycleContext& context) {
   keep_result(event, context);
   const HealthCheck& check = *unit_->health;
   bool is_starting = phase_ == Phase::probe;
+  bool was_unknown = health_ == HealthState::starting;
   bool is_in_start_period = is_starting || context.now.instant < watch_->start_period_end;
   health_ = judge_probe(check, health_, event.is_healthy, is_in_start_period, watch_->streak);
   if (is_starting && health_ == HealthState::healthy) return enter_running(context);
   if (health_ != HealthState::unhealthy || !check.restarts) {
     bool is_soon = is_starting || (health_ != HealthState::healthy && event.is_healthy);
-    return schedule_probe(probe_pause(check, is_soon), context);
+    // One that was adopted is probed at once, as all others of the agent are.
+    bool is_now_known = was_unknown && health_ != HealthState::starting;
+    Instant now = context.now.instant;
+    watch_->probe_due = is_now_known ? after(now, spread_pause(check, id_))
+                                     : next_probe(check, is_soon, watch_->probe_began, now);
+    return;
   }
   note(ServiceResult::watchdog, "unhealthy: " + event.detail);
   is_unhealthy_restart_ = true;

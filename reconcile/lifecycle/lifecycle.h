@@ -225,7 +225,6 @@ class Lifecycle {
   void end_supervision(LifecycleContext& context);
   void keep_alive(LifecycleContext& context);
   void watchdog_missed(LifecycleContext& context);
-  void schedule_probe(Duration pause, LifecycleContext& context);
   void pause_probes(LifecycleContext& context);
   void follow_health_check(LifecycleContext& context);
   void keep_result(const ProbeFinished& event, LifecycleContext& context);

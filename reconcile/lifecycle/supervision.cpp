@@ -41,7 +41,7 @@ void Lifecycle::begin_supervision(LifecycleContext& context) {
   bool needs_probe = phase_ != Phase::probe && !watched.is_probing && watched.probe_due == never;
   // One that was adopted has no known health yet.
   if (needs_probe && health_ == HealthState::starting) return start_probe(context);
-  if (needs_probe) schedule_probe(probe_pause(*unit_->health, false), context);
+  if (needs_probe) watched.probe_due = after(now, spread_pause(*unit_->health, id_));
 }
 
 void Lifecycle::end_supervision(LifecycleContext& context) {
@@ -65,10 +65,6 @@ void Lifecycle::keep_alive(LifecycleContext& context) {
 void Lifecycle::watchdog_missed(LifecycleContext& context) {
   note(ServiceResult::watchdog, "WATCHDOG=1 did not come in time");
   enter_kill(Phase::stop_watchdog, KillReason::abort, context);
-}
-
-void Lifecycle::schedule_probe(Duration pause, LifecycleContext& context) {
-  watch().probe_due = after(context.now.instant, pause);
 }
 
 // During a reload the service may be away for a moment, which is no failure.

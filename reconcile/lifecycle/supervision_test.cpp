@@ -334,8 +334,32 @@ TEST_CASE("a health check: the service is up when its first probe has passed") {
   }
   CHECK(story.probed(true) == Lines{"record started main=10"});
   CHECK(story.service.health() == HealthState::healthy);
-  CHECK(story.wait(seconds(29)) == Lines{});
+  // Somewhere within the interval, so that services that started together are not probed together.
+  CHECK(story.wait(seconds(18)) == Lines{});
   CHECK(story.wait(seconds(1)) == Lines{"start-probe"});
+  // From then on in time, however long an answer takes.
+  CHECK(story.wait(seconds(4)) == Lines{});
+  CHECK(story.probed(true) == Lines{});
+  CHECK(story.wait(seconds(25)) == Lines{});
+  CHECK(story.wait(seconds(1)) == Lines{"start-probe"});
+  CHECK(story.wait(seconds(40)) == Lines{});
+  CHECK(story.probed(true) == Lines{});
+  CHECK(story.wait(seconds(1)) == Lines{"start-probe"});
+}
+
+TEST_CASE("a health check: the probes of many services are spread over their interval") {
+  HealthCheck check;
+  check.interval = seconds(30);
+  std::vector<int> probes_in_second(30);
+  for (std::uint32_t number = 0; number < 3000; ++number) {
+    Duration pause = spread_pause(check, ServiceId{number});
+    REQUIRE(pause <= check.interval);
+    REQUIRE(pause >= std::chrono::milliseconds(100));
+    ++probes_in_second[static_cast<std::size_t>(std::chrono::floor<std::chrono::seconds>(pause).count())];
+  }
+  auto [least, most] = std::ranges::minmax(probes_in_second);
+  CHECK(least >= 90);
+  CHECK(most <= 102);
 }
 
 TEST_CASE("a health check: no probe passes within the time of the start") {
@@ -443,13 +467,14 @@ TEST_CASE("a health check: the last results are kept, and outlive the restart th
   Story story = healthy(unit);
   const WallTime began = story.service.probes().front().at;
   CHECK(story.service.probes() == std::vector<ProbeResult>{{began, Duration::zero(), true, ""}});
-  story.wait(seconds(30));
+  const Duration pause = spread_pause(*unit.health, story.id);
+  CHECK(story.wait(pause) == Lines{"start-probe"});
   CHECK(story.wait(seconds(2)) == Lines{});  // it takes its time
   story.probed(false);
   story.exited(10, signalled(15));
   story.emptied();
   std::vector<ProbeResult> both = {{began, Duration::zero(), true, ""},
-                                   {began + seconds(30), seconds(2), false, "HTTP 503"}};
+                                   {began + pause, seconds(2), false, "HTTP 503"}};
   CHECK(story.service.probes() == both);
   CHECK(story.service.deadline() != never);  // of the backoff
   story.start();
