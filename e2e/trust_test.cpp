@@ -225,6 +225,48 @@ TEST_CASE("a rollback or a switch to what is not signed is refused, and what run
   CHECK(has(plan.out + plan.err, "is not signed"));
 }
 
+TEST_CASE("a remote's tip that is refused leaves the local branch where it was") {
+  if (!has_ssh_keygen()) GITPROC_SKIP("needs ssh-keygen");
+  SigningBox box;
+  std::string served = box.path("served.git"), clone = box.path("clone");
+  run({"git", "init", "-q", "--bare", "-b", "main", served});
+  box.git({"remote", "add", "origin", served});
+  auto push = [&](const std::string& message) {
+    std::string id = box.commit(message);
+    box.git({"push", "-q", "--force", "origin", "main"});
+    return id;
+  };
+  auto in_clone = [&](const std::string& ref) {
+    std::string hash = run({"git", "-C", clone, "rev-parse", "-q", "--verify", ref}).out;
+    return hash.substr(0, hash.find('\n'));
+  };
+  std::vector<std::string> remote = {"--set", "repo=" + clone,          "--set", "remote.url=" + served,
+                                     "--set", "remote.poll_interval=1s"};
+  box.write("web.service", sleeper);
+  std::string good = push("good");
+  box.start(remote);
+  box.expect_applied(good);
+  box.expect("the local branch", [&] { return in_clone("refs/heads/main") == good; });
+
+  box.sign_as("");
+  std::string plain = push("unsigned");
+  box.expect_refused(plain, good, "is not signed");
+  CHECK(in_clone("refs/remotes/origin/main") == plain);
+  CHECK(in_clone("refs/heads/main") == good);
+  box.kill_agent();
+  box.start(remote);
+  box.expect_refused(plain, good, "is not signed");
+  CHECK(in_clone("refs/heads/main") == good);
+
+  // Its author takes it back.
+  box.git({"reset", "-q", "--hard", good});
+  box.sign_as("ada");
+  std::string mended = push("signed");
+  box.expect_applied(mended);
+  box.expect("the local branch to come along", [&] { return in_clone("refs/heads/main") == mended; });
+  CHECK(box.status()["sync"] == "synced");
+}
+
 TEST_CASE("mode tip judges the tip alone") {
   if (!has_ssh_keygen()) GITPROC_SKIP("needs ssh-keygen");
   SigningBox box;

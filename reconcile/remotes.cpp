@@ -2,6 +2,7 @@
 //
 //   schedule, sync, webhook -> Fetch -> (TipObserved) Fetched
 //   TipObserved with the remote's tip -> CompareTips -> TipsCompared -> the tip is followed, or held
+//   the tip is followed, and has met the signature policy where there is one -> MoveBranch, for the local branch
 #include <algorithm>
 
 #include "reconcile/state.h"
@@ -25,6 +26,7 @@ void Reconciler::State::take(const TipObserved& event) {
 void Reconciler::State::observe_tips() {
   if (!remote.observed) return;
   const TipObserved& event = *remote.observed;
+  remote.move.reset();
   if (!has_remote() || !event.remote_tip) {
     remote.hold.reset();
     remote.asked.reset();
@@ -87,7 +89,16 @@ void Reconciler::State::choose(const TipsCompared& compared) {
                         !(durable.acceptance && durable.acceptance->local == tips.local);
   if (is_left_behind) change_durable().acceptance = Acceptance{tips.remote, tips.local, "", now.wall};
   set_tip(choice.tip);
-  if (choice.move) emit(*choice.move);
+  remote.move = choice.move;
+  move_along();
+}
+
+// What is refused stays where it was fetched to: a branch of this repository says what this node's owner accepts.
+void Reconciler::State::move_along() {
+  if (!remote.move) return;
+  const MoveBranch& move = *remote.move;
+  bool is_accepted = !options.verifies_signatures || is_verified(durable.verified, move.to, move.branch);
+  if (is_accepted) emit(*std::exchange(remote.move, std::nullopt));
 }
 
 void Reconciler::State::set_tip(const std::optional<ObjectId>& found) {

@@ -65,6 +65,7 @@ void Reconciler::State::note_verified(const std::optional<VerifiedCommit>& verif
   if (!verified) return;
   remember(change_durable().verified, *verified);
   emit(SetMarker{Marker::verified, verified->commit});
+  move_along();
 }
 
 const char* Reconciler::State::target_cause() const {

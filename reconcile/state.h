@@ -74,6 +74,7 @@ struct RemoteState {
   std::optional<TipQuestion> asked;      // CompareTips under way
   std::optional<TipsCompared> compared;  // the last answer
   std::optional<Hold> hold;
+  std::optional<MoveBranch> move;  // of the local branch, once its new tip has met the signature policy
 };
 
 struct Reconciler::State {
@@ -150,6 +151,7 @@ struct Reconciler::State {
   void observe_tips();
   void choose(const TipsCompared& compared);
   void set_tip(const std::optional<ObjectId>& found);
+  void move_along();
   void pursue_remote();
   std::optional<RemoteView> remote_view() const;
   // What waits for an operator, at whatever stage.

@@ -28,8 +28,13 @@ VerifiedCommit verified_as(unsigned number, const std::string& branch = "main") 
 // Answers each LoadCommit as the signatures say, and each export well.
 class Node {
  public:
-  explicit Node(DurableState durable = {}, bool verifies = true)
-      : reconciler({.boot_id = "boot", .seed = 7, .verifies_signatures = verifies}, std::move(durable), {}) {}
+  explicit Node(DurableState durable = {}, bool verifies = true, bool has_remote = false)
+      : reconciler(
+            {.boot_id = "boot",
+             .seed = 7,
+             .verifies_signatures = verifies,
+             .remote = has_remote ? std::optional(Reconciler::Remote{.poll_interval = 1h}) : std::nullopt},
+            std::move(durable), {}) {}
 
   void tip(unsigned number, const std::string& branch = "main") {
     happens(TipObserved{branch, id_of(number), ""});
@@ -97,6 +102,16 @@ class Node {
   void carry_out(const Answer& answer) {
     answers[answer.request] = answer.error ? answer.error->message : "done";
   }
+  void carry_out(const MoveBranch& move) { moves.push_back(move); }
+  // Each tip is the child of the one before.
+  void carry_out(const CompareTips& compare) {
+    events.push_back(TipsCompared{.question = compare.question,
+                                  .error = "",
+                                  .relation = TipsCompared::Relation::behind,
+                                  .is_local_in_base = true,
+                                  .is_remote_after_base = true,
+                                  .is_remote_after_applied = true});
+  }
   void carry_out(const auto&) {}
 
   std::string sync_state() { return std::string(to_string(reconciler.node().sync)); }
@@ -110,6 +125,7 @@ class Node {
   std::set<ObjectId> broken, unreadable;
   std::vector<LoadCommit> asked;
   std::vector<ObjectId> exported;
+  std::vector<MoveBranch> moves;
   std::optional<ObjectId> verified_marker;
   std::map<RequestId, std::string> answers;
   std::uint64_t requests = 0;
@@ -284,4 +300,45 @@ TEST_CASE("a clone keeps what is true of commits and none of what was decided fo
   CHECK(left_by_clone(state, "two") == expected);
   state.machine = "";
   CHECK_FALSE(left_by_clone(state, "two"));
+}
+
+TEST_CASE("the local branch is moved along to what met the policy, and to nothing else") {
+  Node node({}, true, /*has_remote=*/true);
+  node.happens(TipObserved{"main", std::nullopt, "", id_of(1)});
+  MoveBranch made{"main", std::nullopt, id_of(1)};
+  CHECK(node.moves == std::vector{made});
+  node.happens(TipObserved{"main", id_of(1), "", id_of(1)});
+
+  node.refused = {{id_of(2), "main"}};
+  node.happens(TipObserved{"main", id_of(1), "", id_of(2)});
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.moves == std::vector{made});
+  // Neither is it later, nor by a restart.
+  node.happens(Fetched{});
+  Node again(node.reconciler.durable(), true, true);
+  again.refused = node.refused;
+  again.happens(TipObserved{"main", id_of(1), "", id_of(2)});
+  CHECK(again.sync_state() == "rejected");
+  CHECK(again.moves.empty());
+
+  // What mends it is signed, and takes both along. A unit that is wrong is no matter of trust.
+  node.broken = {id_of(3)};
+  node.happens(TipObserved{"main", id_of(1), "", id_of(3)});
+  CHECK(node.sync_state() == "rejected");
+  CHECK(node.moves == std::vector{made, {"main", id_of(1), id_of(3)}});
+}
+
+TEST_CASE("while another commit is pinned the local branch waits for the judgement") {
+  Node node({}, true, /*has_remote=*/true);
+  node.happens(TipObserved{"main", std::nullopt, "", id_of(1)});
+  node.happens(TipObserved{"main", id_of(1), "", id_of(1)});
+  node.moves.clear();
+  node.happens(Fetched{});
+  CHECK(node.rollback(1) == "done");
+  node.happens(TipObserved{"main", id_of(1), "", id_of(2)});
+  CHECK(node.moves.empty());
+  node.happens(SyncRequested{.request = RequestId{9}, .by = "uid 0"});
+  node.happens(Fetched{});
+  CHECK(node.applied() == id_of(2));
+  CHECK(node.moves == std::vector{MoveBranch{"main", id_of(1), id_of(2)}});
 }

@@ -241,6 +241,10 @@ void Checks::decided(const Commands& commands, Instant now) {
       note(*news);
     } else if (const auto* tree = std::get_if<ExportTree>(&command)) {
       check_trusted(tree->commit);
+    } else if (const auto* move = std::get_if<MoveBranch>(&command)) {
+      auto verdict = judged_.find({move->to, move->branch});
+      bool is_good = verdict != judged_.end() && verdict->second;
+      if (verifies_ && !is_good) fail("the local branch is moved to a commit that was not found good");
     } else if (const auto* marker = std::get_if<SetMarker>(&command)) {
       if (marker->marker == Marker::healthy) healthy_ = marker->commit;
     } else if (const auto* record = std::get_if<RunRecord>(&command)) {
