@@ -12,6 +12,7 @@
 #include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "agent/child_exits.h"
 #include "agent/configuration.h"
@@ -346,7 +347,10 @@ int run_agent(const AgentArguments& arguments) {
 
   Result<Configuration> configuration = load_configuration(arguments, default_paths(path_environment()));
   if (!configuration) return refuse(configuration.error().message, exit_usage);
-  int exit_code = run(arguments, *configuration);
+  // Not on the first thread: the children that this one makes are then on a list of the kernel's own, and the first
+  // thread's list, where orphans go, is short to look through (drivers/process/membership.cpp).
+  int exit_code = exit_failed;
+  std::thread([&] { exit_code = run(arguments, *configuration); }).join();
   spdlog::shutdown();
   return exit_code;
 }

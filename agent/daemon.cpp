@@ -14,10 +14,12 @@
 namespace gitproc {
 namespace {
 
-// Commands that cost a process or a directory, done before the loop looks at sockets and exits again.
-constexpr unsigned costly_commands_per_turn = 64;
-// So many times limits are written in the time that it takes to make a process.
-constexpr unsigned adjustments_of_a_process = 8;
+// What commands cost, in sixteenths of making a process, and how much is done before the loop looks at sockets and
+// exits again.
+constexpr unsigned process_cost = 16;
+constexpr unsigned limits_cost = 2;
+constexpr unsigned signal_cost = 1;
+constexpr unsigned turn_budget = 64 * process_cost;
 // `behind` of `status` is counted up to this.
 constexpr unsigned behind_limit = 10'000;
 
@@ -143,7 +145,7 @@ void Daemon::schedule_turn() {
 
 void Daemon::turn() {
   is_turn_scheduled_ = false;
-  unsigned costly = 0;
+  unsigned cost = 0;
   // Most outcomes are known at once and lead to the next step of the same service: go on until all is done, but
   // let the others have their say in between.
   do {
@@ -151,12 +153,12 @@ void Daemon::turn() {
     keep_logs(events);
     for (Command& command : reconciler_->step(events, read_clocks()))
       pending_commands_.push_back(std::move(command));
-    while (!pending_commands_.empty() && costly < costly_commands_per_turn) {
+    while (!pending_commands_.empty() && cost < turn_budget) {
       Command command = std::move(pending_commands_.front());
       pending_commands_.pop_front();
-      if (execute(command)) ++costly;
+      cost += execute(command);
     }
-  } while (!pending_events_.empty() && costly < costly_commands_per_turn);
+  } while (!pending_events_.empty() && cost < turn_budget);
   for (std::string& what : processes_.take_unavailable())
     add_unavailable(std::move(what));
   persist();
@@ -168,79 +170,79 @@ void Daemon::turn() {
   if (!pending_events_.empty() || !pending_commands_.empty()) schedule_turn();
 }
 
-bool Daemon::execute(const Command& command) {
+unsigned Daemon::execute(const Command& command) {
   struct Executor {
     Daemon& daemon;
 
-    bool operator()(const LoadCommit& load) { return daemon.git_->load(load), false; }
-    bool operator()(const ExportTree& tree) { return daemon.git_->export_tree(tree.commit), false; }
-    bool operator()(const SetMarker& marker) {
+    unsigned operator()(const LoadCommit& load) { return daemon.git_->load(load), 0; }
+    unsigned operator()(const ExportTree& tree) { return daemon.git_->export_tree(tree.commit), 0; }
+    unsigned operator()(const SetMarker& marker) {
       daemon.git_->set_marker(marker);
       // Nothing is going on now. What it took to get here is given back, by a thread that nobody waits for.
       if (marker.marker == Marker::healthy)
         daemon.git_->ask([](Repository*, const std::string&) { ::malloc_trim(0); });
-      return false;
+      return 0;
     }
-    bool operator()(const Fetch&) {
+    unsigned operator()(const Fetch&) {
       daemon.fetcher_->fetch(
           [this_daemon = &daemon](Fetched fetched) { this_daemon->post(std::move(fetched)); });
-      return true;
+      return process_cost;
     }
-    bool operator()(const CompareTips& command) { return daemon.git_->compare(command), false; }
-    bool operator()(const MoveBranch& command) { return daemon.git_->move_branch(command), false; }
-    bool operator()(const Spawn& spawn) {
+    unsigned operator()(const CompareTips& command) { return daemon.git_->compare(command), 0; }
+    unsigned operator()(const MoveBranch& command) { return daemon.git_->move_branch(command), 0; }
+    unsigned operator()(const Spawn& spawn) {
       if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
       std::visit([this](auto outcome) { daemon.pending_events_.emplace_back(std::move(outcome)); },
                  daemon.processes_.spawn(spawn));
-      return true;
+      return process_cost;
     }
-    bool operator()(const Kill& kill) { return daemon.processes_.kill(kill), true; }
-    bool operator()(const AwaitMainPid& wait) { return daemon.processes_.await_main_pid(wait), false; }
-    bool operator()(const CleanUp& clean) {
+    unsigned operator()(const Kill& kill) { return daemon.processes_.kill(kill), signal_cost; }
+    unsigned operator()(const AwaitMainPid& wait) { return daemon.processes_.await_main_pid(wait), 0; }
+    unsigned operator()(const CleanUp& clean) {
       if (clean.is_removed) daemon.forget(clean.service, clean.unit->name);
       daemon.processes_.clean_up(clean);
-      return false;
+      return 0;
     }
-    bool operator()(const AdjustLimits& adjust) {
+    unsigned operator()(const AdjustLimits& adjust) {
       daemon.processes_.adjust_limits(adjust);
-      return ++daemon.adjusted_ % adjustments_of_a_process == 0;
+      return limits_cost;
     }
-    bool operator()(const FindSurvivors& find) {
+    unsigned operator()(const FindSurvivors& find) {
       daemon.pending_events_.emplace_back(daemon.processes_.find_survivors(find));
-      return false;
+      return 0;
     }
-    bool operator()(const CheckConditions& check) {
+    unsigned operator()(const CheckConditions& check) {
       daemon.pending_events_.emplace_back(daemon.processes_.check_conditions(check));
-      return false;
+      return 0;
     }
-    bool operator()(const Preflight& check) {
+    unsigned operator()(const Preflight& check) {
       daemon.pending_events_.emplace_back(daemon.processes_.preflight(check));
-      return false;
+      return 0;
     }
-    bool operator()(const StartProbe& probe) {
+    unsigned operator()(const StartProbe& probe) {
       daemon.start_probe(probe);
-      return probe.unit->health->kind == HealthCheckKind::exec;
+      return probe.unit->health->kind == HealthCheckKind::exec ? process_cost : 0;
     }
-    bool operator()(const CancelProbe& probe) {
+    unsigned operator()(const CancelProbe& probe) {
       daemon.processes_.cancel_probe(probe.service);
       if (daemon.probes_) daemon.probes_->cancel(probe.service);
-      return false;
+      return 0;
     }
-    bool operator()(const RunRecord& record) {
+    unsigned operator()(const RunRecord& record) {
       if (Result<void> written = daemon.processes_.record(record); !written) {
         spdlog::error("{}: {}", record.name, written.error().message);
       }
-      return false;
+      return 0;
     }
-    bool operator()(const Answer& answer) {
+    unsigned operator()(const Answer& answer) {
       daemon.held_answers_.push_back({daemon.reconciler_->durable_version(), answer});
-      return false;
+      return 0;
     }
-    bool operator()(const Announce& announcement) { return daemon.announce(announcement), false; }
-    bool operator()(const ExitAgent&) {
+    unsigned operator()(const Announce& announcement) { return daemon.announce(announcement), 0; }
+    unsigned operator()(const ExitAgent&) {
       daemon.persist();
       daemon.wiring_->loop.stop();
-      return false;
+      return 0;
     }
   };
   return std::visit(Executor{*this}, command);

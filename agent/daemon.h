@@ -106,7 +106,7 @@ class Daemon {
 
   void schedule_turn();
   void turn();
-  bool execute(const Command& command);  // whether it was costly
+  unsigned execute(const Command& command);  // what it cost
   void persist();
   void release_answers();
   void deliver(const Answer& answer);
@@ -141,7 +141,6 @@ class Daemon {
   std::deque<Command> pending_commands_;
   bool is_turn_scheduled_ = false;
   bool is_shutting_down_ = false;
-  unsigned adjusted_ = 0;                // times that limits were written
   bool has_news_ = false;                // logged since the last flush
   std::uint64_t initial_version_ = 0;    // of the durable state that was read from the disk
   std::uint64_t submitted_version_ = 0;  // given to the store last

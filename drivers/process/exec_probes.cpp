@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,11 +33,9 @@ std::string last_line(std::string_view text) {
 
 }  // namespace
 
-ExecProbes::ExecProbes()
-    : timer_(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+ExecProbes::ExecProbes() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   epoll_event event{.events = EPOLLIN, .data = {.fd = 0}};  // no process is number 0
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) != 0) std::abort();
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.fd(), &event) != 0) std::abort();
 }
 
 Result<ExecProbes::Pipe> ExecProbes::make_pipe() {
@@ -111,6 +108,7 @@ std::optional<ProbeFinished> ExecProbes::ended(Pid pid, const ExitStatus& status
 }
 
 std::vector<ProbeFinished> ExecProbes::drain(Instant now) {
+  if (probes_.empty()) return {};
   std::array<epoll_event, events_at_once> events;
   int count =
       retry_on_interrupt([&] { return ::epoll_wait(epoll_.get(), events.data(), events_at_once, 0); });
@@ -129,20 +127,11 @@ std::vector<ProbeFinished> ExecProbes::drain(Instant now) {
   return finished;
 }
 
-// Also clears what the timer has to tell.
 void ExecProbes::arm() {
   Instant next = due_.empty() ? never : due_.begin()->first;
-  std::uint64_t expirations;
-  bool has_expired = ::read(timer_.get(), &expirations, sizeof expirations) > 0;
-  if (next == armed_ && !has_expired) return;
+  if (next == armed_) return;
   armed_ = next;
-  itimerspec when{};
-  if (next != never) {
-    auto span = std::max<Duration>(next.time_since_epoch(), Duration(1));
-    when.it_value.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(span).count();
-    when.it_value.tv_nsec = std::chrono::nanoseconds(span % std::chrono::seconds(1)).count();
-  }
-  ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+  timer_.set(next);
 }
 
 }  // namespace gitproc

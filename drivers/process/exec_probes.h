@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "drivers/base/unique_fd.h"
+#include "drivers/base/timer.h"
 #include "reconcile/event.h"
 
 namespace gitproc {
@@ -72,7 +72,7 @@ class ExecProbes {
   std::unordered_map<Pid, Probe> probes_;
   std::set<std::pair<Instant, Pid>> due_;
   Instant armed_ = never;
-  UniqueFd timer_;
+  Timer timer_;
   UniqueFd epoll_;
 };
 

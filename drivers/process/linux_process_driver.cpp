@@ -29,6 +29,8 @@ constexpr std::size_t exits_at_once = 512;
 constexpr std::size_t notifications_at_once = 512;
 // Processes that fork while they are signalled: each round signals those that the one before has missed.
 constexpr int max_kill_rounds = 32;
+// By then most services that are told to end have ended.
+constexpr Duration late_signal_delay = std::chrono::milliseconds(100);
 constexpr std::size_t max_pid_file_bytes = 64;
 constexpr int cgroup_exit_code = 219;
 
@@ -76,11 +78,13 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
       notify_(std::move(notify)),
       spawner_(spawner),
       membership_(cgroups_ ? &*cgroups_ : nullptr),
+      late_signals_(late_signal_delay),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (cgroups_) limits_.emplace(*cgroups_, options.v1_mounts, options.cgroup_parent);
   for (int source :
-       {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(), wake_.get()}) {
+       {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(),
+                     late_signals_.fd(), wake_.get()}) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = source}};
     // A machine that has no few descriptors left at the start of the agent has none for services.
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0) std::abort();
@@ -269,7 +273,7 @@ void LinuxProcessDriver::signal_process(ServiceId service, Pid pid, const Kill& 
   auto send_all = [&](auto send) {
     if (!send(command.signal)) return;
     if (command.sends_sighup) send(SIGHUP);
-    if (command.signal != SIGKILL) send(SIGCONT);
+    if (command.signal != SIGKILL && command.signal != SIGCONT) send(SIGCONT);
   };
   if (exits_.is_watched(pid)) return send_all([&](int signal) { return exits_.signal_watched(pid, signal); });
   if (ExitWatcher::is_child(pid)) return send_all([&](int signal) { return ::kill(pid, signal) == 0; });
@@ -279,13 +283,31 @@ void LinuxProcessDriver::signal_process(ServiceId service, Pid pid, const Kill& 
   send_all([&](int signal) { return send_signal(pidfd, signal); });
 }
 
-void LinuxProcessDriver::signal_group(const Kill& command) {
-  const Service* state = find(command.service);
-  if (state == nullptr) return;
-  // With its init a PID namespace ends whole, and nobody gets away by forking.
-  if (command.signal == SIGKILL && state->init != 0) signal_process(command.service, state->init, command);
-  if (command.signal == SIGKILL && cgroups_ && cgroups_->kill_all(state->name)) return;
-  std::unordered_set<Pid> done = {command.main_pid, command.control_pid};
+// A process that the agent has spawned leads a session, and so a process group for as long as it lives: one system call
+// reaches what most services consist of. False where a process is another's child and may lead no group.
+bool LinuxProcessDriver::signal_process_groups(const Kill& command) {
+  for (Pid pid : {command.main_pid, command.control_pid}) {
+    if (pid != 0 && (!ExitWatcher::is_child(pid) || ::getpgid(pid) != pid)) return false;
+  }
+  for (Pid pid : {command.main_pid, command.control_pid}) {
+    if (pid == 0 || ::kill(-pid, command.signal) != 0) continue;
+    if (command.sends_sighup) ::kill(-pid, SIGHUP);
+  }
+  return true;
+}
+
+// `after_groups`: those of the process groups have the signal, and only have to go on if they were stopped. To tell
+// them so at once would double what a stop costs.
+void LinuxProcessDriver::signal_rest(const Kill& command, bool after_groups) {
+  Kill continuation = command;
+  continuation.signal = SIGCONT;
+  continuation.sends_sighup = false;
+  auto was_reached = [&](Pid pid) {
+    Pid group = after_groups ? ::getpgid(pid) : 0;
+    return group > 0 && (group == command.main_pid || group == command.control_pid);
+  };
+  std::unordered_set<Pid> done;
+  if (!after_groups) done = {command.main_pid, command.control_pid};
   for (int round = 0; round < max_kill_rounds; ++round) {
     bool found_new = false;
     for (Pid pid : membership_.members(command.service)) {
@@ -293,28 +315,55 @@ void LinuxProcessDriver::signal_group(const Kill& command) {
       if (command.signal != SIGKILL && inits_.contains(pid)) continue;
       if (!done.insert(pid).second) continue;
       found_new = true;
-      signal_process(command.service, pid, command);
+      signal_process(command.service, pid, was_reached(pid) ? continuation : command);
     }
     if (!found_new) return;
   }
 }
 
+// The main process goes last: what it leaves behind is hard to tell then.
+void LinuxProcessDriver::kill_group(Service& state, const Kill& command) {
+  // With its init a PID namespace ends whole, and nobody gets away by forking.
+  if (state.init != 0) signal_process(command.service, state.init, command);
+  if (!cgroups_ || !cgroups_->kill_all(state.name)) signal_rest(command, false);
+  // Without the kernel's help some may fork away from it: it is repeated until nothing is left.
+  if (!tells_when_empty()) state.group_kill = std::make_unique<Kill>(command);
+}
+
+// Looking for those that have left the main process's group costs more than all the rest, and few services have any:
+// they are looked for when the main process has ended, and after a while if it has not.
+bool LinuxProcessDriver::signal_group(Service& state, const Kill& command) {
+  bool has_leader = command.main_pid != 0 || command.control_pid != 0;
+  if (!has_leader || !signal_process_groups(command)) return false;
+  state.group_kill = std::make_unique<Kill>(command);
+  late_signals_.add(command.service, read_clocks().instant);
+  return true;
+}
+
+void LinuxProcessDriver::signal_late(Service& state) {
+  if (!state.group_kill) return;
+  std::unique_ptr<Kill> command = std::move(state.group_kill);
+  if (command->signal == SIGKILL) return kill_group(state, *command);
+  signal_rest(*command, true);
+}
+
 void LinuxProcessDriver::kill(const Kill& command) {
-  for (Pid pid : {command.main_pid, command.control_pid}) {
-    if (pid != 0) signal_process(command.service, pid, command);
-  }
-  if (command.whole_group) signal_group(command);
   Service* state = find(command.service);
   if (state == nullptr) {
     if (command.awaits_empty) post(Emptied{.service = command.service});
     return;
   }
-  state->group_kill =
-      command.whole_group && command.signal == SIGKILL ? std::make_unique<Kill>(command) : nullptr;
+  state->group_kill.reset();
+  bool is_final = command.signal == SIGKILL;
+  if (command.whole_group && is_final) kill_group(*state, command);
+  if (!command.whole_group || is_final || !signal_group(*state, command)) {
+    for (Pid pid : {command.main_pid, command.control_pid}) {
+      if (pid != 0) signal_process(command.service, pid, command);
+    }
+    if (command.whole_group && !is_final) signal_rest(command, false);
+  }
   state->awaits_empty = command.awaits_empty;
-  if (!state->awaits_empty) return;
-  waiting_.insert(command.service);
-  look_for_empty(command.service, *state);
+  if (state->awaits_empty) look_for_empty(command.service, *state);
 }
 
 // --- waiting ---
@@ -341,7 +390,7 @@ void LinuxProcessDriver::look_again(ServiceId service) {
 
 void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
   // While a process lives whose end will be told, there is no need of more: few services leave others behind it.
-  if (cgroups_ && membership_.has_known(service)) return;
+  if (membership_.has_known(service)) return;
   bool is_empty = membership_.is_empty(service);
   if (!is_empty && cgroups_) {
     // Watched first, so that nothing falls between.
@@ -353,9 +402,9 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
     post(Emptied{.service = service});
     return;
   }
+  signal_late(state);
   if (tells_when_empty()) return;
-  // Those that forked away from a SIGKILL are found as orphans later.
-  if (state.group_kill) signal_group(*state.group_kill);
+  waiting_.insert(service);
   // Processes that an earlier agent started end without a word to this one.
   if (!state.is_adopted) return;
   for (Pid pid : membership_.members(service)) {
@@ -367,7 +416,7 @@ void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
   Service* state = find(command.service);
   if (state == nullptr) return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
   state->awaits_main_pid = command.unit;
-  waiting_.insert(command.service);
+  if (!tells_when_empty()) waiting_.insert(command.service);
   watch_for_empty(command.service, *state);
   look_for_main_pid(command.service, *state);
 }
@@ -464,7 +513,11 @@ std::vector<Event> LinuxProcessDriver::drain() {
     touched.insert(service);
   for (ServiceId service : limit_watches_.read())
     look_at_limits(service);
-  if (!ended.exits.empty() && !tells_when_empty()) touched.insert(waiting_.begin(), waiting_.end());
+  if (!ended.exits.empty()) touched.insert(waiting_.begin(), waiting_.end());
+  for (ServiceId service : late_signals_.take_due(read_clocks().instant)) {
+    Service* state = find(service);
+    if (state != nullptr) signal_late(*state);
+  }
   for (ServiceId service : touched)
     look_again(service);
 

@@ -21,6 +21,7 @@
 #include "drivers/process/membership.h"
 #include "drivers/process/notify_socket.h"
 #include "drivers/process/process_driver.h"
+#include "drivers/process/reminders.h"
 #include "drivers/process/run_journal.h"
 #include "drivers/process/spawner.h"
 
@@ -72,7 +73,7 @@ class LinuxProcessDriver final : public ProcessDriver {
     Pid init = 0;  // of the newest PID namespace
     bool is_adopted = false;
     bool awaits_empty = false;
-    std::unique_ptr<Kill> group_kill;  // a SIGKILL to all that goes on until nothing is left
+    std::unique_ptr<Kill> group_kill;  // a signal to all that some may not have got yet
     UnitPtr awaits_main_pid;           // the unit of an AwaitMainPid under way
     std::uint64_t oom_kills = 0;       // that are known of
     Instant oom_told_at{};             // when the last was told as OomKilled
@@ -123,7 +124,11 @@ class LinuxProcessDriver final : public ProcessDriver {
   void tell_unavailable(const std::string& what);
 
   void signal_process(ServiceId service, Pid pid, const Kill& command);
-  void signal_group(const Kill& command);
+  bool signal_process_groups(const Kill& command);
+  void signal_rest(const Kill& command, bool after_groups);
+  bool signal_group(Service& state, const Kill& command);
+  void kill_group(Service& state, const Kill& command);
+  void signal_late(Service& state);
 
   void post(Event event);
   void report_exit(const ProcessExit& exit, std::vector<Event>& events, std::set<ServiceId>& touched);
@@ -158,7 +163,8 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::unordered_map<Pid, ServiceId> inits_;    // of PID namespaces
   std::unordered_map<Pid, Pid> init_of_;        // the init, by the process that its namespace was made for
   bool can_have_namespaces_ = true;             // as far as was tried
-  std::set<ServiceId> waiting_;                 // with awaits_empty or awaits_main_pid
+  std::set<ServiceId> waiting_;                 // to be looked at again whenever a process ends
+  Reminders late_signals_;                      // of group_kill
   std::vector<Event> pending_;
   std::set<std::string> told_unavailable_;
   std::vector<std::string> unavailable_;  // not taken yet

@@ -142,7 +142,7 @@ void Membership::find_orphans() {
   // Only the end of a process makes orphans, and the agent hears of the first link of every such chain.
   if (!may_have_new_orphans_) return;
   may_have_new_orphans_ = false;
-  for (Pid pid : children_of(::getpid())) {
+  for (Pid pid : children_of_first_thread(::getpid())) {
     if (known_.contains(pid) || orphans_.contains(pid)) continue;
     std::optional<ServiceId> owner = owner_by_marks(pid);
     orphans_[pid] = owner;

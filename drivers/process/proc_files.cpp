@@ -53,6 +53,16 @@ std::vector<Pid> threads_of(Pid pid) {
   return numeric_entries(path);
 }
 
+void append_children(Pid pid, Pid thread, std::vector<Pid>& children) {
+  Result<std::string> text =
+      read_file(proc_path(pid, "task/" + std::to_string(thread) + "/children"), max_children_bytes);
+  if (!text) return;
+  for (std::string_view word : split(*text, ' ')) {
+    Pid child = 0;
+    if (parse_number(word, child) && children.size() < max_listed_children) children.push_back(child);
+  }
+}
+
 }  // namespace
 
 std::optional<ProcStat> parse_proc_stat(std::string_view text) {
@@ -88,15 +98,14 @@ std::uint64_t ticks_of(Instant instant) {
 
 std::vector<Pid> children_of(Pid pid) {
   std::vector<Pid> children;
-  for (Pid thread : threads_of(pid)) {
-    Result<std::string> text =
-        read_file(proc_path(pid, "task/" + std::to_string(thread) + "/children"), max_children_bytes);
-    if (!text) continue;
-    for (std::string_view word : split(*text, ' ')) {
-      Pid child = 0;
-      if (parse_number(word, child) && children.size() < max_listed_children) children.push_back(child);
-    }
-  }
+  for (Pid thread : threads_of(pid))
+    append_children(pid, thread, children);
+  return children;
+}
+
+std::vector<Pid> children_of_first_thread(Pid pid) {
+  std::vector<Pid> children;
+  append_children(pid, pid, children);
   return children;
 }
 

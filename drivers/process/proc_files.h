@@ -35,6 +35,9 @@ std::uint64_t ticks_of(Instant instant);
 // The children of all threads of a process, at most max_listed_children. Without CONFIG_PROC_CHILDREN: none.
 inline constexpr std::size_t max_listed_children = 200'000;
 std::vector<Pid> children_of(Pid pid);
+// Those of its first thread, which is whom the kernel gives the orphans of a subreaper (find_new_reaper() in the
+// kernel's exit.c), apart from the children that other threads have made.
+std::vector<Pid> children_of_first_thread(Pid pid);
 
 // Its cgroup below the mount, "/gitproc/web", in the v2 tree, or in the v1 hierarchy of that controller; "" where that
 // cannot be told.
