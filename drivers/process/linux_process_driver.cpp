@@ -82,8 +82,7 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (cgroups_) limits_.emplace(*cgroups_, options.v1_mounts, options.cgroup_parent);
-  for (int source :
-       {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(),
+  for (int source : {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(),
                      late_signals_.fd(), wake_.get()}) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = source}};
     // A machine that has no few descriptors left at the start of the agent has none for services.

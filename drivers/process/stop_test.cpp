@@ -39,8 +39,8 @@ std::ptrdiff_t count_lines(const std::string& text, const std::string& line) {
 
 void check_each_once(bool with_cgroups) {
   Machine machine(with_cgroups);
-  auto unit = shared(shell("sh -c \"" + stubborn("child") + "\" & setsid sh -c \"" + stubborn("far") + "\" & " +
-                           stubborn("main")));
+  auto unit = shared(shell("sh -c \"" + stubborn("child") + "\" & setsid sh -c \"" + stubborn("far") +
+                           "\" & " + stubborn("main")));
   Pid pid = machine.spawn_pid(unit);
   auto lines = [&](const std::string& line) { return count_lines(machine.text_of("web.log"), line); };
   machine.wait_until([&] { return lines("up") == 3; });
@@ -56,7 +56,8 @@ void check_each_once(bool with_cgroups) {
   machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
 }
 
-TEST_CASE("while the main process lives, every process is told to end once, also one in a session of its own") {
+TEST_CASE(
+    "while the main process lives, every process is told to end once, also one in a session of its own") {
   check_each_once(false);
 }
 
