@@ -258,10 +258,10 @@ TEST_CASE("an object that unpacks to gigabytes is refused") {
   GitDaemon server(box.path("served"));
   box.start(server.url("units.git"), {"--set", "remote.timeout=60s"});
   box.expect_applied(box.first());
-  // Half a GiB of nothing, half a megabyte in the pack; GITPROC_BOMB_GIB=2 makes it larger.
+  // A GiB of nothing, a megabyte in the pack; GITPROC_BOMB_GIB=2 makes it larger.
   int fd = ::open((box.repo() + "/bomb").c_str(), O_WRONLY | O_CREAT, 0644);
   const char* gibibytes = std::getenv("GITPROC_BOMB_GIB");
-  off_t size = gibibytes != nullptr ? std::atoll(gibibytes) << 30 : 512ll << 20;
+  off_t size = gibibytes != nullptr ? std::atoll(gibibytes) << 30 : 1ll << 30;
   REQUIRE(::ftruncate(fd, size) == 0);
   ::close(fd);
   box.git({"config", "core.bigFileThreshold", "1m"});

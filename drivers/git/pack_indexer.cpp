@@ -1,14 +1,17 @@
 // The second fetch worker: a stream of bytes that is said to be a pack (or a bundle, whose header libgit2 does not
 // read) becomes a pack in which every object was checked against its id, with everything it refers to.
+#include <fcntl.h>
 #include <git2.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
 
 #include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
+#include "drivers/base/unique_fd.h"
 #include "drivers/git/fetch_worker.h"
 #include "drivers/git/git_library.h"
 #include "drivers/git/worker_process.h"
@@ -18,6 +21,9 @@ namespace gitproc {
 namespace {
 
 constexpr std::uint64_t indexer_memory_bytes = 1ull << 30;
+// libgit2 gathers each object in one buffer while the pack comes, and reads past its end (1.5, at least) where that buffer
+// cannot grow. So there is an end before: what one read unpacks to at most, and growing by half, still fit in between.
+constexpr std::uint64_t indexer_heap_bytes = indexer_memory_bytes / 2;
 constexpr std::uint64_t indexer_cpu_seconds = 600;
 constexpr std::size_t read_bytes = 64u << 10;
 constexpr std::size_t max_bundle_header_bytes = 8u << 20;
@@ -39,6 +45,24 @@ std::string last_fault() {
   bool is_memory = last->klass == GIT_ERROR_NOMEMORY || std::strstr(last->message, "emory") != nullptr;
   return is_memory ? too_much_memory : printable(last->message);
 }
+
+// How much memory this process has for itself (proc(5): the sixth number of statm, in pages).
+class OwnMemory {
+ public:
+  bool is_too_much() const {
+    char text[256];
+    ssize_t count = statm_ ? ::pread(statm_.get(), text, sizeof text - 1, 0) : 0;
+    if (count <= 0) return false;  // without /proc there is the limit alone
+    text[count] = '\0';
+    unsigned long long pages = 0;
+    bool is_read = std::sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) == 1;
+    return is_read && pages * page_bytes_ > indexer_heap_bytes;
+  }
+
+ private:
+  UniqueFd statm_{::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
+  std::uint64_t page_bytes_ = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+};
 
 // The pack's bytes, with a buffer for what was read too far into it.
 class PackSource {
@@ -157,12 +181,14 @@ Result<std::string> write_index(const IndexJob& job, git_odb* odb, PackSource& s
     return fail(std::move(what) + last_fault());
   };
   git_indexer_progress stats{};
+  OwnMemory memory;
   while (true) {
     Result<std::string_view> bytes = source.next();
     if (!bytes) return std::unexpected(bytes.error());
     if (bytes->empty()) break;
     if (git_indexer_append(made, bytes->data(), bytes->size(), &stats) < 0)
       return fault("what came is no good pack: ");
+    if (memory.is_too_much()) return fail(too_much_memory);
   }
   if (stats.total_objects == 0 || stats.received_objects < stats.total_objects) {
     return fail("the connection ended in mid-pack: " + std::to_string(stats.received_objects) + " of " +
