@@ -134,5 +134,6 @@ TEST_CASE("what changed between two configurations is told by key") {
   to.socket = "/other";
   CHECK(changed_keys(from, to) == std::vector<std::string>{"socket", "log_level"});
   CHECK(is_reloadable("log_level"));
+  CHECK(is_reloadable("verify.keyring"));
   CHECK_FALSE(is_reloadable("socket"));
 }

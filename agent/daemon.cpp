@@ -9,6 +9,7 @@
 
 #include "agent/planning.h"
 #include "drivers/base/clock.h"
+#include "drivers/git/signatures.h"
 #include "reconcile/unit/url_variables.h"
 
 namespace gitproc {
@@ -116,6 +117,30 @@ Result<void> Daemon::start() {
 void Daemon::add_unavailable(std::string what) {
   spdlog::warn("{}", what);
   unavailable_.push_back(std::move(what));
+}
+
+void Daemon::take_over(const Configuration& read) {
+  bool judges_anew = configuration_.signatures != read.signatures;
+  configuration_.log_level = read.log_level;
+  configuration_.on_exit = read.on_exit;
+  configuration_.min_healthy_time = read.min_healthy_time;
+  configuration_.rollout_deadline = read.rollout_deadline;
+  configuration_.auto_rollback = read.auto_rollback;
+  configuration_.prune_guard = read.prune_guard;
+  configuration_.signatures = read.signatures;
+  spdlog::set_level(spdlog::level::from_str(read.log_level));
+  outlook_of_.reset();  // what was foreseen by the old policy
+  PolicyChanged changed{.min_healthy_time = read.min_healthy_time,
+                        .rollout_deadline = read.rollout_deadline,
+                        .auto_rollback = read.auto_rollback,
+                        .prune_guard = read.prune_guard,
+                        .verifies_signatures = read.signatures.is_set(),
+                        .judges_anew = judges_anew};
+  if (!judges_anew) return post(changed);
+  for (std::string& lack : missing_tools(read.signatures))
+    add_unavailable(std::move(lack));
+  // After the verdicts by the old policy.
+  git_->judge_by(read.signatures, [this, changed] { post(changed); });
 }
 
 void Daemon::post(Event event) {

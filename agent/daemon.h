@@ -73,7 +73,8 @@ class Daemon {
   Fetcher& fetcher() { return *fetcher_; }
   EventLog& events() { return events_; }
   const Configuration& configuration() const { return configuration_; }
-  Configuration& mutable_configuration() { return configuration_; }
+  // Takes over what can be changed without a restart (is_reloadable()) of a configuration that was read again.
+  void take_over(const Configuration& read);
   const NodeIdentity& node() const { return node_; }
   const Machine& machine() const { return machine_; }
   ProcessDriver& processes() { return processes_; }

@@ -35,6 +35,7 @@ struct GitWorker::Thread {
         on_event(given_on_event),
         on_warning(given_on_warning),
         branch(given.branch),
+        signatures(given.signatures),
         exporter(given.state_dir) {}
 
   // Opens what is not open yet; on an error `problem` says why.
@@ -98,9 +99,9 @@ struct GitWorker::Thread {
     if (!open()) return CommitUnreadable{command.commit, problem};
     Repository& repository = loader->repository();
     std::optional<VerifiedCommit> verified;
-    if (options.signatures.is_set() && !command.was_applied) {
+    if (signatures.is_set() && !command.was_applied) {
       auto judgement =
-          judge_commit(repository, options.signatures, {command.commit, command.branch, command.verified});
+          judge_commit(repository, signatures, {command.commit, command.branch, command.verified});
       if (!judgement) return CommitUnreadable{command.commit, judgement.error().message};
       if (!judgement->reasons.empty()) {
         auto info = repository.commit_info(command.commit);
@@ -128,6 +129,7 @@ struct GitWorker::Thread {
   const OnEvent& on_event;
   const OnWarning& on_warning;
   std::optional<std::string> branch;
+  SignaturePolicy signatures;
   std::optional<CommitLoader> loader;
   std::optional<RefWatcher> watcher;
   TreeExport exporter;
@@ -248,6 +250,15 @@ void GitWorker::follow(std::optional<std::string> branch, std::function<void()> 
     thread.post(done);
   });
   if (!is_queued) done();
+}
+
+void GitWorker::judge_by(SignaturePolicy policy, std::function<void()> done) {
+  bool is_queued = submit([policy = std::move(policy), done](Thread& thread) {
+    thread.signatures = policy;
+    thread.post(done);
+  });
+  if (!is_queued)
+    on_warning_("the signature policy is as before: too much is asked of the repository at once");
 }
 
 void GitWorker::refresh(std::function<void()> done) {

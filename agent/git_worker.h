@@ -64,6 +64,8 @@ class GitWorker {
   void set_marker(const SetMarker& command);
   // Follows another branch from now on (nullopt: the configured one). -> TipObserved, and then `done`.
   void follow(std::optional<std::string> branch, std::function<void()> done);
+  // Judges every commit that is loaded from now on by another policy; then `done`.
+  void judge_by(SignaturePolicy policy, std::function<void()> done);
   // Reads the branch now, whatever the watcher has seen. -> TipObserved if it moved, and then `done`.
   void refresh(std::function<void()> done);
   // --- remotes; `then` is called on the loop's thread ---

@@ -542,10 +542,7 @@ Result<Json> Requests::reload_configuration() {
   for (const std::string& key : changed_keys(daemon_.configuration(), *read)) {
     (is_reloadable(key) ? changed : needs_restart).push_back(key);
   }
-  Configuration& current = daemon_.mutable_configuration();
-  current.log_level = read->log_level;
-  current.on_exit = read->on_exit;
-  spdlog::set_level(spdlog::level::from_str(current.log_level));
+  daemon_.take_over(*read);
   spdlog::info("configuration read again: {} taken over, {} need a restart of the agent", changed.dump(),
                needs_restart.dump());
   return Json{{"changed", changed}, {"needs_restart", needs_restart}};

@@ -1,4 +1,5 @@
 // Signatures: only what listed people have signed comes to run, and the reason is told where it does not.
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -351,6 +352,47 @@ TEST_CASE("OpenPGP signatures are judged by the keyring, armoured or not") {
   CHECK(has(box.status()["error"].get<std::string>(), "which is not listed"));
   CHECK(box.status()["applied_commit"] == good);
   run({"gpgconf", "--homedir", home, "--kill", "all"});
+}
+
+TEST_CASE("the policy is read again while the agent runs, and nothing restarts for it") {
+  if (!has_ssh_keygen()) GITPROC_SKIP("needs ssh-keygen");
+  SigningBox box;
+  auto configure = [&](const std::string& more) { write_text(box.path("config.json"), "{" + more + "}"); };
+  auto reload = [&](const std::string& key) {
+    Json answer = box.cli_json({"agent-reload"});
+    INFO(answer.dump());
+    CHECK(answer["changed"].dump().find('"' + key + '"') != std::string::npos);
+    CHECK(answer["needs_restart"].empty());
+  };
+  configure("");
+  box.sign_as("");
+  box.write("web.service", counting_unit(box.path("starts")));
+  std::string plain = box.commit("unsigned");
+  box.start_agent({"--config", box.path("config.json")});
+  box.expect_applied(plain);
+  pid_t web = box.pid("web");
+
+  configure(R"("verify": {"allowed_signers": ")" + box.path("signers") + "\"}");
+  reload("verify.allowed_signers");
+  box.expect_refused(plain, plain, "is not signed");
+  box.sign_as("ada");
+  std::string good = box.commit("signed");
+  box.expect_applied(good);
+  box.sign_as("");
+  std::string again = box.commit("unsigned again");
+  box.expect_refused(again, good, "is not signed");
+  configure(R"("prune_guard": false)");
+  reload("prune_guard");
+  box.expect_applied(again);
+  CHECK(box.pid("web") == web);
+  // By the signal, too; and a mistake leaves all as it was.
+  configure(R"("verify": {"keyring": ")" + box.path("nothing") + "\"}");
+  CHECK(box.cli({"agent-reload"}).exit_code == 1);
+  CHECK(box.status()["sync"] == "synced");
+  configure(R"("verify": {"allowed_signers": ")" + box.path("signers") + "\"}");
+  ::kill(box.agent_pid(), SIGHUP);
+  box.expect_refused(again, again, "is not signed");
+  CHECK(box.pid("web") == web);
 }
 
 TEST_CASE("a policy that cannot be carried out is a mistake of the configuration") {

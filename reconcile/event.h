@@ -227,6 +227,16 @@ struct BranchSwitched {
   std::optional<WallTime> until;
 };
 
+// The configuration was read again: what it says of commits from now on. Commands that are under way were told before.
+struct PolicyChanged {
+  Duration min_healthy_time{};
+  Duration rollout_deadline{};
+  bool auto_rollback = false;
+  bool prune_guard = false;
+  bool verifies_signatures = false;
+  bool judges_anew = false;  // the signature policy is another one
+};
+
 // A request that only wants to be answered when what was posted before it is durable.
 struct RequestNoticed {
   RequestId request;
@@ -236,11 +246,11 @@ struct ShutdownRequested {
   bool stops_services = false;
 };
 
-using Event =
-    std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
-                 SpawnFailed, ProcessExited, OomKilled, LimitsDrifted, SurvivorsFound, Emptied, MainPidFound,
-                 Notified, ConditionsChecked, PreflightChecked, ProbeFinished, Fetched, TipsCompared,
-                 BundleImported, ServiceRequested, SyncRequested, FetchRequested, AcceptRequested,
-                 RollbackRequested, ApproveRequested, BranchSwitched, RequestNoticed, ShutdownRequested>;
+using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
+                           SpawnFailed, ProcessExited, OomKilled, LimitsDrifted, SurvivorsFound, Emptied,
+                           MainPidFound, Notified, ConditionsChecked, PreflightChecked, ProbeFinished,
+                           Fetched, TipsCompared, BundleImported, ServiceRequested, SyncRequested,
+                           FetchRequested, AcceptRequested, RollbackRequested, ApproveRequested,
+                           BranchSwitched, PolicyChanged, RequestNoticed, ShutdownRequested>;
 
 }  // namespace gitproc

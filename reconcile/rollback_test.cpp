@@ -713,3 +713,41 @@ TEST_CASE("a thousand applied commits are remembered, however many were rejected
   CHECK(applied == history_limit);
   CHECK(node.disk.history.size() == history_limit + rejected_history_limit);
 }
+
+// --- another policy ---
+
+TEST_CASE("what the prune guard holds goes ahead when the guard is taken away") {
+  Node node = node_with_guard();
+  node.commit(1, {make_unit("a"), make_unit("b"), make_unit("c")});
+  node.commit(2, {});
+  CHECK(node.sync_state() == "held");
+  node.happens(PolicyChanged{.min_healthy_time = 10s, .rollout_deadline = 5min, .prune_guard = true});
+  CHECK(node.sync_state() == "held");
+  node.happens(PolicyChanged{.min_healthy_time = 10s, .rollout_deadline = 5min});
+  CHECK(node.sync_state() == "synced");
+  CHECK(node.running().empty());
+}
+
+TEST_CASE("automatic rollback is switched on and off for what comes then") {
+  Node node({.boot_id = "boot", .seed = 7});
+  PolicyChanged on{.min_healthy_time = 10s, .rollout_deadline = 5min, .auto_rollback = true};
+  PolicyChanged off{.min_healthy_time = 10s, .rollout_deadline = 5min};
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "bad")});
+  node.happens(on);
+  node.wait(1h);
+  CHECK(node.sync_state() == "degraded");  // it was not on trial
+  CHECK(node.rollbacks() == 0);
+  node.commit(3, {make_unit("web", "3")});
+  node.wait(11s);
+  node.commit(4, {make_unit("web", "bad 4")});
+  CHECK(node.rollbacks() == 1);
+  CHECK(node.running() == "web 3");
+  node.happens(off);
+  CHECK(node.running() == "web 3");
+  node.commit(5, {make_unit("web", "bad 5")});
+  node.wait(1h);
+  CHECK(node.rollbacks() == 1);
+  CHECK(node.sync_state() == "degraded");
+}

@@ -7,6 +7,7 @@
 // comparison is always between what a service runs and what is wanted, never between two commits.
 #include <algorithm>
 
+#include "reconcile/plan/guard.h"
 #include "reconcile/state.h"
 #include "reconcile/unit/change.h"
 
@@ -85,6 +86,22 @@ void Reconciler::State::take(const BranchSwitched& event) {
   branch = event.branch;
   cause = "switch";
   emit(Announce{"", "switched", "", event.branch, "", std::nullopt});
+}
+
+// Spans that have begun end as they would have.
+void Reconciler::State::take(const PolicyChanged& event) {
+  options.min_healthy_time = event.min_healthy_time;
+  options.rollout_deadline = event.rollout_deadline;
+  options.auto_rollback = event.auto_rollback;
+  options.prune_guard = event.prune_guard;
+  options.verifies_signatures = event.verifies_signatures;
+  if (!options.auto_rollback) end_trial();
+  if (!options.prune_guard && hold && hold->kind == prune_guard_kind) hold.reset();
+  if (!event.judges_anew) return;
+  // What was found good stays so.
+  rejected.reset();
+  rejection.clear();
+  move_along();
 }
 
 // --- loading ---

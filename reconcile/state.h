@@ -100,6 +100,7 @@ struct Reconciler::State {
   void take(const RollbackRequested&);
   void take(const ApproveRequested&);
   void take(const BranchSwitched&);
+  void take(const PolicyChanged&);
   void take(const RequestNoticed&);
   void take(const ShutdownRequested&);
   template <typename ProcessEvent>
@@ -251,7 +252,7 @@ struct Reconciler::State {
     return durable;
   }
 
-  const Options options;
+  Options options;
   DurableState durable;
   std::uint64_t durable_version = 1;
 

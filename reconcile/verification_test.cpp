@@ -28,11 +28,12 @@ VerifiedCommit verified_as(unsigned number, const std::string& branch = "main") 
 // Answers each LoadCommit as the signatures say, and each export well.
 class Node {
  public:
-  explicit Node(DurableState durable = {}, bool verifies = true, bool has_remote = false)
-      : reconciler(
+  explicit Node(DurableState durable = {}, bool verifies_signatures = true, bool has_remote = false)
+      : verifies(verifies_signatures),
+        reconciler(
             {.boot_id = "boot",
              .seed = 7,
-             .verifies_signatures = verifies,
+             .verifies_signatures = verifies_signatures,
              .remote = has_remote ? std::optional(Reconciler::Remote{.poll_interval = 1h}) : std::nullopt},
             std::move(durable), {}) {}
 
@@ -83,7 +84,7 @@ class Node {
       return;
     }
     std::optional<VerifiedCommit> verified;
-    if (!load.was_applied)
+    if (verifies && !load.was_applied)
       verified =
           VerifiedCommit{.branch = load.branch, .commit = load.commit, .at = WallTime(1h), .from = id_of(1)};
     if (broken.contains(load.commit)) {
@@ -118,6 +119,7 @@ class Node {
   std::optional<ObjectId> applied() { return reconciler.node().applied_commit; }
   VerifiedCommits known() { return reconciler.durable().verified; }
 
+  bool verifies;  // what is asked of it is judged
   Reconciler reconciler;
   Now now{Instant(1h), WallTime(1000h)};
   std::vector<Event> events;
@@ -341,4 +343,44 @@ TEST_CASE("while another commit is pinned the local branch waits for the judgeme
   node.happens(Fetched{});
   CHECK(node.applied() == id_of(2));
   CHECK(node.moves == std::vector{MoveBranch{"main", id_of(1), id_of(2)}});
+}
+
+TEST_CASE("another policy judges anew what the old one refused, and what nobody had judged") {
+  PolicyChanged strict{
+      .min_healthy_time = 10s, .rollout_deadline = 5min, .verifies_signatures = true, .judges_anew = true};
+  Node node({}, /*verifies=*/false);
+  node.tip(1);
+  CHECK(node.known().empty());
+  node.refused = {{id_of(2), "main"}};
+  node.verifies = true;
+  node.happens(strict);
+  CHECK(node.known() == VerifiedCommits{verified_as(1)});
+  CHECK(node.sync_state() == "synced");
+  CHECK(node.exported == std::vector{id_of(1)});
+  node.tip(2);
+  CHECK(node.sync_state() == "rejected");
+  // Something else has changed: that is no reason to ask again.
+  strict.judges_anew = false;
+  std::size_t asked = node.asked.size();
+  node.happens(strict);
+  CHECK(node.asked.size() == asked);
+  CHECK(node.sync_state() == "rejected");
+  // Its key is listed now.
+  node.refused.clear();
+  strict.judges_anew = true;
+  node.happens(strict);
+  CHECK(node.applied() == id_of(2));
+  CHECK(node.sync_state() == "synced");
+}
+
+TEST_CASE("a policy that is given up lets go what it refused") {
+  Node node;
+  node.tip(1);
+  node.refused = {{id_of(2), "main"}};
+  node.tip(2);
+  CHECK(node.sync_state() == "rejected");
+  node.refused.clear();
+  node.happens(PolicyChanged{.min_healthy_time = 10s, .rollout_deadline = 5min, .judges_anew = true});
+  CHECK(node.applied() == id_of(2));
+  CHECK(node.sync_state() == "synced");
 }

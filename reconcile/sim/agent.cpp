@@ -32,6 +32,7 @@ struct Source {
   std::uint64_t operator()(const RollbackRequested&) const { return from_people; }
   std::uint64_t operator()(const ApproveRequested&) const { return from_people; }
   std::uint64_t operator()(const BranchSwitched&) const { return from_people; }
+  std::uint64_t operator()(const PolicyChanged&) const { return from_people; }
   std::uint64_t operator()(const RequestNoticed&) const { return from_people; }
   std::uint64_t operator()(const ShutdownRequested&) const { return from_people; }
   std::uint64_t operator()(const auto& of_service) const { return index_of(of_service.service); }

@@ -77,6 +77,7 @@ struct EventWords {
            (event.is_remote_after_applied ? ", after the applied" : "") + event.error;
   }
   std::string operator()(const BundleImported&) const { return "bundle imported"; }
+  std::string operator()(const PolicyChanged&) const { return "the policy is another one"; }
   std::string operator()(const FetchRequested&) const { return "a fetch is asked for"; }
   std::string operator()(const AcceptRequested& event) const {
     return id_text(event.request) + ": accept " + event.commit.hex().substr(32);
