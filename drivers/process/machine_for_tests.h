@@ -32,7 +32,9 @@ inline std::optional<std::string> usable_mount() {
 class Machine {
  public:
   explicit Machine(bool with_cgroups, bool with_namespaces = false)
-      : with_cgroups_(with_cgroups), with_namespaces_(with_namespaces) {
+      : refuses_unenforceable(with_namespaces),
+        with_cgroups_(with_cgroups),
+        with_namespaces_(with_namespaces) {
     ::chmod(directory.path().c_str(), 0755);
     start_agent();
   }
@@ -52,7 +54,7 @@ class Machine {
     options.facts.tree = "/tree";
     options.facts.journal_socket = journal_socket;
     options.facts.has_pid_namespaces = with_namespaces_;
-    options.refuses_unenforceable = with_namespaces_;
+    options.refuses_unenforceable = refuses_unenforceable;
     if (with_cgroups_) {
       Result<CgroupTree> tree = CgroupTree::open(*usable_mount(), parent());
       if (!tree) throw std::runtime_error(tree.error().message);
@@ -126,6 +128,7 @@ class Machine {
 
   TemporaryDirectory directory;
   std::string journal_socket;
+  bool refuses_unenforceable;  // with namespaces a test is about them, and wants no less
   std::unique_ptr<LinuxProcessDriver> driver;
   std::vector<Event> events;
 
