@@ -271,7 +271,7 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   }
 
   // Before the first thread, and to the end. Where it cannot be loaded, whoever needs it says so.
-  Result<GitLibrary> git = GitLibrary::without_tls();
+  Result<GitLibrary> git = GitLibrary::for_local_use();
   FileStateStore store(configuration.state_dir);
   LoadedState loaded = store.load();
   if (Result<void> checked = check_repository(configuration, loaded.state); !checked)

@@ -205,7 +205,10 @@ unsigned Daemon::execute(const Command& command) {
       daemon.git_->set_marker(marker);
       // Nothing is going on now. What it took to get here is given back, by a thread that nobody waits for.
       if (marker.marker == Marker::healthy)
-        daemon.git_->ask([](Repository*, const std::string&) { ::malloc_trim(0); });
+        daemon.git_->ask([](Repository* repository, const std::string&) {
+          if (repository != nullptr) repository->release_caches();
+          ::malloc_trim(0);
+        });
       return 0;
     }
     unsigned operator()(const Fetch&) {

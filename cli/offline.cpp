@@ -50,7 +50,7 @@ std::string host_name() {
 
 Result<Repository> open_repository(const std::string& path) {
   // It lives on in the repository.
-  Result<GitLibrary> git = GitLibrary::without_tls();
+  Result<GitLibrary> git = GitLibrary::for_local_use();
   if (!git) return std::unexpected(git.error());
   if (!path.empty()) return Repository::open(path);
   std::error_code unreadable;

@@ -127,7 +127,7 @@ Target directory_target(const std::string& directory) {
   target.read = [directory](const std::string& path) { return read_text(directory + "/" + path); };
   target.load = [directory](Catalog::Options options) {
     // Only to have begun it in this way; where it cannot be loaded, loading says so.
-    Result<GitLibrary> git = GitLibrary::without_tls();
+    Result<GitLibrary> git = GitLibrary::for_local_use();
     return load_directory(directory, std::move(options));
   };
   return target;

@@ -159,7 +159,7 @@ std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& reques
     case ServiceVerb::restart: break;
   }
   bool was_refused = request.verb == ServiceVerb::restart && !service.preflight_error.empty();
-  if (was_refused) return bad_end("was left running: " + service.preflight_error);
+  if (was_refused) return bad_end("was left running: " + service.preflight_error.str());
   if (life.is_active()) return good("running", life.main_pid());
   if (life.is_starting()) return std::nullopt;
   if (life.phase() == Phase::backoff) {
@@ -179,7 +179,7 @@ std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& reques
     }
   }
   if (durable.holds.contains(service.name)) return bad_end("was stopped meanwhile");
-  if (service.wait == Wait::dependency) return bad_end("waits: " + service.waits_for);
+  if (service.wait == Wait::dependency) return bad_end("waits: " + service.waits_for.str());
   if (!wants_running(service)) return bad_end("was stopped meanwhile");
   return std::nullopt;
 }

@@ -625,7 +625,7 @@ std::string Reconciler::State::describe(const std::set<ServiceId>& services) con
     const Service& service = *table.at(id);
     text += (text.empty() ? "" : ", ") + service.name;
     if (!service.preflight_error.empty()) {
-      text += " (" + service.preflight_error + ")";
+      text += " (" + service.preflight_error.str() + ")";
     } else if (service.life.health() == HealthState::unhealthy) {
       text += " (unhealthy)";
     } else {

@@ -407,7 +407,7 @@ void Reconciler::State::after_change(Service& service) {
   bool is_news = service.is_shown && shows && state != service.shown_state;
   if (is_news) {
     std::string reason = service.life.status_text().empty() ? service.reason : service.life.status_text();
-    if (state == ServiceState::waiting) reason = service.waits_for;
+    if (state == ServiceState::waiting) reason = service.waits_for.str();
     emit(Announce{service.name, "state", std::string(to_string(service.shown_state)),
                   std::string(to_string(state)), std::move(reason), std::nullopt});
   }

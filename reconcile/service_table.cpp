@@ -21,7 +21,7 @@ Service& ServiceTable::intern(std::string_view name) {
   if (Service* known = find(name)) return *known;
   ServiceId id{static_cast<std::uint32_t>(services_.size())};
   services_.push_back(std::make_unique<Service>(id, std::string(name)));
-  by_name_.emplace(name, id);
+  by_name_.emplace(services_.back()->name, id);
   return *services_.back();
 }
 

@@ -11,6 +11,7 @@
 
 #include "reconcile/actual/service.h"
 #include "reconcile/base/ids.h"
+#include "reconcile/base/rare.h"
 #include "reconcile/lifecycle/lifecycle.h"
 #include "reconcile/unit/unit.h"
 
@@ -86,11 +87,11 @@ struct Service {
   std::vector<Edge> out;
   std::vector<Edge> in;
 
-  std::optional<StopMark> stop_mark;
-  std::optional<RestartIntent> restart_intent;
-  std::string preflight_error;  // why the old instance was left running
+  Rare<StopMark> stop_mark;
+  Rare<RestartIntent> restart_intent;
+  RareText preflight_error;  // why the old instance was left running
   std::optional<Latch> latch;
-  std::string waits_for;     // words for `wait`
+  RareText waits_for;        // words for `wait`
   std::string reason;        // what started, stopped or restarted it last
   std::optional<Wave> wave;  // unsettled part of the commit being applied
   Wait wait = Wait::none;
@@ -122,13 +123,13 @@ class ServiceTable {
   // Drops a service that is in no commit, that no other's unit names, and that has never run or is retired.
   bool remove_if_unused(Service& service);
 
-  const std::map<std::string, ServiceId, std::less<>>& by_name() const { return by_name_; }
+  const std::map<std::string_view, ServiceId>& by_name() const { return by_name_; }
 
  private:
   void connect(Service& from, std::string_view to, Relation relation);
 
   std::vector<std::unique_ptr<Service>> services_;
-  std::map<std::string, ServiceId, std::less<>> by_name_;
+  std::map<std::string_view, ServiceId> by_name_;  // the names are those of the services
 };
 
 }  // namespace gitproc

@@ -7,7 +7,7 @@ ServiceView Reconciler::State::view(const Service& service) const {
   UnitPtr unit = service.desired ? service.desired : service.life.unit();
   ServiceState state = shown_state(service);
   std::string reason = service.reason;
-  if (state == ServiceState::waiting) reason = service.waits_for;
+  if (state == ServiceState::waiting) reason = service.waits_for.str();
   if (state == ServiceState::failed && !service.life.status_text().empty())
     reason = service.life.status_text();
   if (service.stop_mark) reason = service.stop_mark->reason;

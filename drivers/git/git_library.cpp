@@ -1,5 +1,6 @@
 #include "drivers/git/git_library.h"
 
+#include <dlfcn.h>
 #include <git2.h>
 #include <sys/resource.h>
 
@@ -60,6 +61,9 @@ class NoFilesMeanwhile {
   bool is_set_ = false;
 };
 
+// Whether libssh2 is begun with libgit2. As long as without_tls() it is read by one thread.
+bool speaks_ssh = true;
+
 ErrorCode code_of(int status) {
   switch (status) {
     case GIT_ENOTFOUND:
@@ -87,6 +91,13 @@ Result<GitLibrary> GitLibrary::without_tls() {
   return GitLibrary();
 }
 
+Result<GitLibrary> GitLibrary::for_local_use() {
+  speaks_ssh = false;
+  Result<GitLibrary> library = without_tls();
+  speaks_ssh = true;
+  return library;
+}
+
 UserConfiguration::UserConfiguration() { search_configuration_in(nullptr); }
 
 UserConfiguration::~UserConfiguration() { search_configuration_in(""); }
@@ -104,3 +115,13 @@ Error git_error_of(int status, std::string attempted) {
 }
 
 }  // namespace gitproc
+
+// What libgit2 calls when it begins, in place of libssh2's function of that name: the program's symbols come before
+// those of the libraries that it loads (ld.so(8)), for which this one is exported (CMakeLists.txt).
+extern "C" [[gnu::visibility("default")]] int libssh2_init(int flags) {
+  if (!gitproc::speaks_ssh) return 0;
+  void* library = ::dlopen("libssh2.so.1", RTLD_LAZY | RTLD_LOCAL);
+  auto* begin =
+      library != nullptr ? reinterpret_cast<int (*)(int)>(::dlsym(library, "libssh2_init")) : nullptr;
+  return begin != nullptr ? begin(flags) : -1;
+}

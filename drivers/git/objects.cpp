@@ -57,6 +57,7 @@ ObjectReader::ObjectReader(git_repository* repository) {
 
 Result<RawObject> ObjectReader::read(const ObjectId& id, ObjectKind kind, std::size_t limit_bytes) {
   if (!odb_) return fail(reading(id, kind) + ": the repository has no object database");
+  ++reads_;
   git_oid oid = to_git(id);
   // Trees and commits are read whole at once: a header would cost as much again, and nothing good is to be
   // had from a repository whose trees do not fit in memory. Blobs are what users put in by mistake.

@@ -44,11 +44,15 @@ class ObjectReader {
   // What the object is, without unpacking it whole; the content is not verified.
   Result<ObjectKind> kind_of(const ObjectId& id);
 
+  // How many objects were read.
+  std::size_t reads() const { return reads_; }
+
  private:
   struct Free {
     void operator()(git_odb* odb) const;
   };
   std::unique_ptr<git_odb, Free> odb_;
+  std::size_t reads_ = 0;
 };
 
 }  // namespace gitproc

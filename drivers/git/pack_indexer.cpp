@@ -257,7 +257,7 @@ Result<void> index(const IndexJob& job, WorkerVoice& voice) {
 }  // namespace
 
 void index_pack(const IndexJob& job, WorkerVoice& voice, pid_t parent) {
-  Result<GitLibrary> library = GitLibrary::without_tls();
+  Result<GitLibrary> library = GitLibrary::for_local_use();
   if (!library) return voice.say(WorkerFailed{Fetched::Fault::failed, library.error().message});
   // The index grows with the number of objects; the pack is the larger of the two for all that is real.
   WorkerLimits limits{indexer_memory_bytes, max_pack_bytes, indexer_cpu_seconds};

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <git2.h>
+#include <git2/sys/repository.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -216,6 +217,14 @@ Result<void> Repository::reopen_if_replaced() {
   if (!reopened) return std::unexpected(reopened.error());
   *this = std::move(*reopened);
   return {};
+}
+
+void Repository::release_caches() {
+  constexpr std::size_t many_reads = 256;
+  if (state_->objects->reads() < many_reads) return;
+  state_->objects.reset();
+  git_repository__cleanup(state_->repository.get());
+  state_->objects.emplace(state_->repository.get());
 }
 
 Result<std::string> Repository::head_branch() {

@@ -52,6 +52,10 @@ class Repository {
   const std::string& common_dir() const;
   const Owner& owner() const;
 
+  // Gives back what libgit2 keeps of packs (maps of them, and up to 16 MiB of unpacked objects each), if so much was
+  // read since the last time that opening them anew is little beside it. No RawObject may be in use.
+  void release_caches();
+
   // The branch that HEAD names, born or not; default_branch where HEAD is detached.
   Result<std::string> head_branch();
 

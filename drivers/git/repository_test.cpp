@@ -60,6 +60,23 @@ TEST_CASE("the tip of a branch is what git says, packed or not, in any layout of
   }
 }
 
+TEST_CASE("a repository whose caches were given back reads as before, what was added meanwhile, too") {
+  ScratchRepository scratch;
+  ObjectId first = scratch.commit("web.service", "[Service]\nExecStart=/bin/true\n");
+  scratch.git("gc -q");
+  Repository repository = open(scratch.path());
+  constexpr std::size_t limit = 1 << 20;
+  for (int i = 0; i < 300; ++i)
+    REQUIRE(repository.objects().read(first, ObjectKind::commit, limit));
+  repository.release_caches();
+  CHECK(repository.objects().reads() == 0);
+  CHECK(repository.objects().read(first, ObjectKind::commit, limit));
+  ObjectId second = scratch.commit("web.service", "[Service]\nExecStart=/bin/false\n");
+  scratch.git("gc -q");
+  CHECK(holds(repository.tip("main"), second));
+  CHECK(repository.objects().read(second, ObjectKind::commit, limit));
+}
+
 TEST_CASE("a repository without a commit has a branch and no tip") {
   ScratchRepository scratch;
   Repository repository = open(scratch.path());

@@ -101,7 +101,6 @@ LinuxProcessDriver::Service& LinuxProcessDriver::begin(ServiceId service, const 
   membership_.begin(service, name, invocation, is_adopted);
   auto [found, is_new] = services_.try_emplace(index_of(service));
   if (is_new) {
-    found->second.name = name;
     found->second.is_adopted = is_adopted;
     if (cgroups_ && is_adopted) found->second.oom_kills = count_oom_kills(name);
   }
@@ -126,11 +125,9 @@ void LinuxProcessDriver::adopt(ServiceId service, const AdoptedService& adopted)
 }
 
 void LinuxProcessDriver::track(ServiceId service, Pid pid) {
-  if (!tracked_.try_emplace(pid, service).second) return;
-  membership_.add(service, pid);
+  if (!membership_.add(service, pid)) return;
   if (ExitWatcher::is_child(pid) || exits_.watch(pid)) return;
   // It ended before anybody could look.
-  tracked_.erase(pid);
   membership_.remove(pid);
   post(ProcessExited{
       .service = service, .pid = pid, .status = {.kind = ExitStatus::Kind::unknown, .value = 0}});
@@ -144,7 +141,6 @@ SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
                        .exit_code = spawned.error().exit_code,
                        .message = spawned.error().message};
   }
-  tracked_[spawned->main] = command.service;
   membership_.add(command.service, spawned->main);
   if (spawned->init != 0) add_init(command.service, spawned->init, spawned->main);
   return Spawned{.service = command.service, .spawn = command.spawn, .pid = spawned->main};
@@ -324,7 +320,7 @@ void LinuxProcessDriver::signal_rest(const Kill& command, bool after_groups) {
 void LinuxProcessDriver::kill_group(Service& state, const Kill& command) {
   // With its init a PID namespace ends whole, and nobody gets away by forking.
   if (state.init != 0) signal_process(command.service, state.init, command);
-  if (!cgroups_ || !cgroups_->kill_all(state.name)) signal_rest(command, false);
+  if (!cgroups_ || !cgroups_->kill_all(membership_.name_of(command.service))) signal_rest(command, false);
   // Without the kernel's help some may fork away from it: it is repeated until nothing is left.
   if (!tells_when_empty()) state.group_kill = std::make_unique<Kill>(command);
 }
@@ -368,8 +364,8 @@ void LinuxProcessDriver::kill(const Kill& command) {
 // --- waiting ---
 
 // Where it cannot be watched, the end of any process makes the driver look again (drain).
-void LinuxProcessDriver::watch_for_empty(ServiceId service, Service& state) {
-  if (cgroups_) watches_.add(service, cgroups_->events_path(state.name), IN_MODIFY);
+void LinuxProcessDriver::watch_for_empty(ServiceId service) {
+  if (cgroups_) watches_.add(service, cgroups_->events_path(membership_.name_of(service)), IN_MODIFY);
 }
 
 void LinuxProcessDriver::stop_waiting(ServiceId service, Service& state) {
@@ -393,7 +389,7 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
   bool is_empty = membership_.is_empty(service);
   if (!is_empty && cgroups_) {
     // Watched first, so that nothing falls between.
-    watch_for_empty(service, state);
+    watch_for_empty(service);
     is_empty = membership_.is_empty(service);
   }
   if (is_empty) {
@@ -416,7 +412,7 @@ void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
   if (state == nullptr) return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
   state->awaits_main_pid = command.unit;
   if (!tells_when_empty()) waiting_.insert(command.service);
-  watch_for_empty(command.service, *state);
+  watch_for_empty(command.service);
   look_for_main_pid(command.service, *state);
 }
 
@@ -484,7 +480,6 @@ void LinuxProcessDriver::clean_up(const CleanUp& command) {
   limit_watches_.remove(command.service);
   membership_.forget(command.service);
   services_.erase(index_of(command.service));
-  std::erase_if(tracked_, [&](const auto& entry) { return entry.second == command.service; });
 }
 
 // --- telling ---
@@ -529,7 +524,7 @@ std::vector<Event> LinuxProcessDriver::drain() {
 
 void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>& events,
                                      std::set<ServiceId>& touched) {
-  membership_.remove(exit.pid);
+  std::optional<ServiceId> known = membership_.remove(exit.pid);
   if (probes_.owns(exit.pid)) {
     if (std::optional<ProbeFinished> finished = probes_.ended(exit.pid, exit.status))
       events.emplace_back(std::move(*finished));
@@ -540,17 +535,15 @@ void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>
     touched.insert(*service);
     return;
   }
-  auto tracked = tracked_.find(exit.pid);
-  if (tracked == tracked_.end()) {
+  if (!known) {
     if (exit.was_child && on_other_exit_) on_other_exit_(exit.pid, exit.status);
     return;
   }
-  ServiceId service = tracked->second;
-  tracked_.erase(tracked);
+  ServiceId service = *known;
   touched.insert(service);
   ProcessExited event{.service = service, .pid = exit.pid, .status = exit.status};
   Service* state = find(service);
-  if (cgroups_ && state != nullptr) event.was_oom_killed = was_oom_killed(*state, exit.status);
+  if (cgroups_ && state != nullptr) event.was_oom_killed = was_oom_killed(service, *state, exit.status);
   events.emplace_back(event);
 }
 
@@ -567,8 +560,8 @@ void LinuxProcessDriver::receive_notifications(std::vector<Event>& events) {
 }
 
 std::string LinuxProcessDriver::cgroup_of(ServiceId service) const {
-  auto found = services_.find(index_of(service));
-  return cgroups_ && found != services_.end() ? cgroups_->path_of(found->second.name) : "";
+  const std::string& name = membership_.name_of(service);
+  return cgroups_ && !name.empty() ? cgroups_->path_of(name) : "";
 }
 
 }  // namespace gitproc

@@ -69,7 +69,6 @@ class LinuxProcessDriver final : public ProcessDriver {
 
  private:
   struct Service {
-    std::string name;
     Pid init = 0;  // of the newest PID namespace
     bool is_adopted = false;
     bool awaits_empty = false;
@@ -120,7 +119,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   void watch_limits(ServiceId service, const std::string& name);
   void look_at_limits(ServiceId service);
   std::uint64_t count_oom_kills(const std::string& name) const;
-  bool was_oom_killed(Service& state, const ExitStatus& status);
+  bool was_oom_killed(ServiceId service, Service& state, const ExitStatus& status);
   void tell_unavailable(const std::string& what);
 
   void signal_process(ServiceId service, Pid pid, const Kill& command);
@@ -141,7 +140,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   Pid guess_main_pid(ServiceId service, const Service& state);
   // The kernel does, by inotify; else the end of any process may be what is waited for.
   bool tells_when_empty() const { return cgroups_ && cgroups_->v1_controller().empty(); }
-  void watch_for_empty(ServiceId service, Service& state);
+  void watch_for_empty(ServiceId service);
   void stop_waiting(ServiceId service, Service& state);
 
   ExecFacts facts_;
@@ -159,12 +158,11 @@ class LinuxProcessDriver final : public ProcessDriver {
   InotifyWatches limit_watches_;  // the directories of limits that were written, and memory.events
   Membership membership_;
   std::unordered_map<std::uint32_t, Service> services_;
-  std::unordered_map<Pid, ServiceId> tracked_;  // whose ends are reported
-  std::unordered_map<Pid, ServiceId> inits_;    // of PID namespaces
-  std::unordered_map<Pid, Pid> init_of_;        // the init, by the process that its namespace was made for
-  bool can_have_namespaces_ = true;             // as far as was tried
-  std::set<ServiceId> waiting_;                 // to be looked at again whenever a process ends
-  Reminders late_signals_;                      // of group_kill
+  std::unordered_map<Pid, ServiceId> inits_;  // of PID namespaces
+  std::unordered_map<Pid, Pid> init_of_;      // the init, by the process that its namespace was made for
+  bool can_have_namespaces_ = true;           // as far as was tried
+  std::set<ServiceId> waiting_;               // to be looked at again whenever a process ends
+  Reminders late_signals_;                    // of group_kill
   std::vector<Event> pending_;
   std::set<std::string> told_unavailable_;
   std::vector<std::string> unavailable_;  // not taken yet

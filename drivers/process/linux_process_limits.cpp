@@ -110,13 +110,14 @@ void LinuxProcessDriver::watch_limits(ServiceId service, const std::string& name
 void LinuxProcessDriver::look_at_limits(ServiceId service) {
   Service* state = find(service);
   if (state == nullptr) return;
-  std::uint64_t oom_kills = count_oom_kills(state->name);
+  const std::string& name = membership_.name_of(service);
+  std::uint64_t oom_kills = count_oom_kills(name);
   if (oom_kills > state->oom_kills) {
     state->oom_kills = oom_kills;
     state->oom_told_at = read_clocks().instant;
     post(OomKilled{.service = service});
   }
-  if (std::optional<LimitKeeper::Drift> drift = limits_->find_drift(state->name)) {
+  if (std::optional<LimitKeeper::Drift> drift = limits_->find_drift(name)) {
     post(LimitsDrifted{
         .service = service, .what = drift->file, .wanted = drift->wanted, .found = drift->found});
   }
@@ -127,13 +128,14 @@ std::uint64_t LinuxProcessDriver::count_oom_kills(const std::string& name) const
   return limits_->v1_oom_kills(name).value_or(0);
 }
 
-bool LinuxProcessDriver::was_oom_killed(Service& state, const ExitStatus& status) {
+bool LinuxProcessDriver::was_oom_killed(ServiceId service, Service& state, const ExitStatus& status) {
+  const std::string& name = membership_.name_of(service);
   bool is_clean = status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 0};
   bool is_sigkill = status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL};
   // Nothing tells of a kill in a v1 group but what is left of the service: a shell, whose child was killed, exits.
-  bool may_be = is_sigkill || (!is_clean && !limits_->v1_directory(state.name, "memory").empty());
+  bool may_be = is_sigkill || (!is_clean && !limits_->v1_directory(name, "memory").empty());
   if (!may_be) return false;
-  std::uint64_t oom_kills = count_oom_kills(state.name);
+  std::uint64_t oom_kills = count_oom_kills(name);
   bool is_news = oom_kills > state.oom_kills;
   state.oom_kills = oom_kills;
   bool is_told = state.oom_told_at != Instant{} && read_clocks().instant - state.oom_told_at < oom_echo;
@@ -157,14 +159,14 @@ SurvivorsFound LinuxProcessDriver::find_survivors(const FindSurvivors& command) 
 
 FigurePlaces LinuxProcessDriver::figure_places(ServiceId service) {
   FigurePlaces places;
-  Service* state = find(service);
-  if (state == nullptr) return places;
+  const std::string& name = membership_.name_of(service);
+  if (name.empty()) return places;
   if (!cgroups_) {
     places.processes = members_but_inits(service);
     return places;
   }
-  places.group = cgroups_->directory_of(state->name);
-  places.v1_memory = limits_->v1_directory(state->name, "memory");
+  places.group = cgroups_->directory_of(name);
+  places.v1_memory = limits_->v1_directory(name, "memory");
   return places;
 }
 

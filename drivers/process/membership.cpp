@@ -16,43 +16,70 @@ constexpr int max_ancestors = 64;
 
 }  // namespace
 
+Membership::Run* Membership::find(ServiceId service) {
+  auto found = runs_.find(index_of(service));
+  return found != runs_.end() ? &found->second : nullptr;
+}
+
+const Membership::Run* Membership::find(ServiceId service) const {
+  auto found = runs_.find(index_of(service));
+  return found != runs_.end() ? &found->second : nullptr;
+}
+
 void Membership::begin(ServiceId service, const std::string& name, const InvocationId& invocation,
                        bool is_adopted) {
   Run& run = runs_[index_of(service)];
   if (run.invocation == invocation) return;
-  services_by_invocation_.erase(run.invocation);
-  services_by_invocation_[invocation] = service;
-  services_by_name_[name] = service;
+  if (cgroups_ != nullptr) {
+    services_by_name_[name] = service;
+  } else {
+    services_by_invocation_.erase(run.invocation);
+    services_by_invocation_[invocation] = service;
+  }
   run.name = name;
   run.invocation = invocation;
   run.is_adopted = is_adopted;
 }
 
-void Membership::add(ServiceId service, Pid pid) {
+bool Membership::add(ServiceId service, Pid pid) {
   Run& run = runs_[index_of(service)];
-  if (!known_.emplace(pid, service).second) return;
-  run.known.push_back(pid);
-  if (cgroups_ != nullptr) return;
-  // The number may have led another service's session before.
-  sessions_[pid] = service;
-  run.sessions.push_back(pid);
-  if (run.sessions.size() > max_sessions) {
-    auto oldest = sessions_.find(run.sessions.front());
-    if (oldest != sessions_.end() && oldest->second == service) sessions_.erase(oldest);
-    run.sessions.erase(run.sessions.begin());
-  }
+  if (!known_.emplace(pid, Known{.service = service, .next = run.newest}).second) return false;
+  run.newest = pid;
+  sessions_.erase(pid);  // the number may have led another service's session before
+  return true;
 }
 
-void Membership::remove(Pid pid) {
+std::optional<ServiceId> Membership::remove(Pid pid) {
+  std::optional<ServiceId> owner;
   may_have_new_orphans_ = true;
-  if (auto known = known_.find(pid); known != known_.end()) {
-    std::erase(runs_[index_of(known->second)].known, pid);
-    known_.erase(known);
+  if (auto found = known_.find(pid); found != known_.end()) {
+    Known known = found->second;
+    Run& run = runs_[index_of(known.service)];
+    Pid* link = &run.newest;
+    while (*link != pid)
+      link = &known_.at(*link).next;
+    *link = known.next;
+    known_.erase(found);
+    owner = known.service;
+    if (cgroups_ == nullptr) remember_session(known.service, run, pid);
   }
   if (auto orphan = orphans_.find(pid); orphan != orphans_.end()) {
-    if (orphan->second) std::erase(runs_[index_of(*orphan->second)].orphans, pid);
+    if (orphan->second) std::erase(runs_[index_of(*orphan->second)].remains->orphans, pid);
     orphans_.erase(orphan);
   }
+  return owner;
+}
+
+// For the sake of what it may have left there.
+void Membership::remember_session(ServiceId service, Run& run, Pid pid) {
+  if (!run.remains) run.remains = std::make_unique<Remains>();
+  std::vector<Pid>& sessions = run.remains->sessions;
+  sessions_[pid] = service;
+  sessions.push_back(pid);
+  if (sessions.size() <= max_sessions) return;
+  auto oldest = sessions_.find(sessions.front());
+  if (oldest != sessions_.end() && oldest->second == service) sessions_.erase(oldest);
+  sessions.erase(sessions.begin());
 }
 
 void Membership::forget(ServiceId service) {
@@ -61,27 +88,41 @@ void Membership::forget(ServiceId service) {
   const Run& run = found->second;
   services_by_invocation_.erase(run.invocation);
   services_by_name_.erase(run.name);
-  for (Pid pid : run.known)
+  for (Pid pid : known_of(run))
     known_.erase(pid);
-  for (Pid pid : run.orphans)
-    orphans_[pid] = std::nullopt;
-  for (Pid session : run.sessions) {
-    auto owner = sessions_.find(session);
-    if (owner != sessions_.end() && owner->second == service) sessions_.erase(owner);
+  if (run.remains) {
+    for (Pid pid : run.remains->orphans)
+      orphans_[pid] = std::nullopt;
+    for (Pid session : run.remains->sessions) {
+      auto owner = sessions_.find(session);
+      if (owner != sessions_.end() && owner->second == service) sessions_.erase(owner);
+    }
   }
   runs_.erase(found);
 }
 
+const std::string& Membership::name_of(ServiceId service) const {
+  static const std::string none;
+  const Run* run = find(service);
+  return run != nullptr ? run->name : none;
+}
+
+std::vector<Pid> Membership::known_of(const Run& run) const {
+  std::vector<Pid> pids;
+  for (Pid pid = run.newest; pid != 0; pid = known_.at(pid).next)
+    pids.push_back(pid);
+  return pids;
+}
+
 std::vector<Pid> Membership::members(ServiceId service) {
-  auto found = runs_.find(index_of(service));
-  if (found == runs_.end()) return {};
-  Run& run = found->second;
-  if (cgroups_ != nullptr) return cgroups_->processes(run.name);
+  Run* run = find(service);
+  if (run == nullptr) return {};
+  if (cgroups_ != nullptr) return cgroups_->processes(run->name);
 
   find_orphans();
-  std::vector<Pid> pids = run.known;
-  pids.insert(pids.end(), run.orphans.begin(), run.orphans.end());
-  if (run.is_adopted) {
+  std::vector<Pid> pids = known_of(*run);
+  if (run->remains) pids.insert(pids.end(), run->remains->orphans.begin(), run->remains->orphans.end());
+  if (run->is_adopted) {
     for (Pid pid : all_processes()) {
       if (owner_by_marks(pid) == service) pids.push_back(pid);
     }
@@ -97,20 +138,20 @@ std::vector<Pid> Membership::members(ServiceId service) {
 }
 
 bool Membership::is_empty(ServiceId service) {
-  auto found = runs_.find(index_of(service));
-  if (found == runs_.end()) return true;
+  const Run* run = find(service);
+  if (run == nullptr) return true;
   // A known process counts until its end was told: so nobody hears of an empty service before that.
-  if (!found->second.known.empty()) return false;
-  return cgroups_ != nullptr ? !cgroups_->is_populated(found->second.name) : members(service).empty();
+  if (run->newest != 0) return false;
+  return cgroups_ != nullptr ? !cgroups_->is_populated(run->name) : members(service).empty();
 }
 
 bool Membership::has_known(ServiceId service) const {
-  auto found = runs_.find(index_of(service));
-  return found != runs_.end() && !found->second.known.empty();
+  const Run* run = find(service);
+  return run != nullptr && run->newest != 0;
 }
 
 std::optional<ServiceId> Membership::service_of(Pid pid) {
-  if (auto known = known_.find(pid); known != known_.end()) return known->second;
+  if (auto known = known_.find(pid); known != known_.end()) return known->second.service;
   if (cgroups_ != nullptr) {
     auto service =
         services_by_name_.find(cgroups_->service_of(cgroup_of_process(pid, cgroups_->v1_controller())));
@@ -122,16 +163,23 @@ std::optional<ServiceId> Membership::service_of(Pid pid) {
     std::optional<ProcStat> stat = read_proc_stat(ancestor);
     if (!stat || stat->parent <= 1 || stat->parent == ::getpid()) return std::nullopt;
     ancestor = stat->parent;
-    if (auto known = known_.find(ancestor); known != known_.end()) return known->second;
+    if (auto known = known_.find(ancestor); known != known_.end()) return known->second.service;
     if (auto orphan = orphans_.find(ancestor); orphan != orphans_.end()) return orphan->second;
   }
   return std::nullopt;
 }
 
-std::optional<ServiceId> Membership::owner_by_marks(Pid pid) {
+// A known process that was spawned leads the session of its number.
+std::optional<ServiceId> Membership::owner_by_session(Pid session) const {
+  if (auto leader = known_.find(session); leader != known_.end()) return leader->second.service;
+  auto owner = sessions_.find(session);
+  return owner != sessions_.end() ? std::optional(owner->second) : std::nullopt;
+}
+
+std::optional<ServiceId> Membership::owner_by_marks(Pid pid) const {
   std::optional<ProcStat> stat = read_proc_stat(pid);
   if (!stat || stat->is_dead()) return std::nullopt;
-  if (auto owner = sessions_.find(stat->session); owner != sessions_.end()) return owner->second;
+  if (std::optional<ServiceId> owner = owner_by_session(stat->session)) return owner;
   std::optional<InvocationId> invocation = InvocationId::parse(invocation_of_process(pid));
   if (!invocation) return std::nullopt;
   auto owner = services_by_invocation_.find(*invocation);
@@ -146,7 +194,10 @@ void Membership::find_orphans() {
     if (known_.contains(pid) || orphans_.contains(pid)) continue;
     std::optional<ServiceId> owner = owner_by_marks(pid);
     orphans_[pid] = owner;
-    if (owner) runs_[index_of(*owner)].orphans.push_back(pid);
+    if (!owner) continue;
+    Run& run = runs_[index_of(*owner)];
+    if (!run.remains) run.remains = std::make_unique<Remains>();
+    run.remains->orphans.push_back(pid);
   }
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -27,11 +28,14 @@ class Membership {
   // children: all processes are looked at for them.
   void begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted);
   // A process that the service is known to have, until removed: one it spawned (which leads a session) or its main one.
-  void add(ServiceId service, Pid pid);
-  // Any process that was reaped, a known one or not.
-  void remove(Pid pid);
+  // False where it was known before.
+  bool add(ServiceId service, Pid pid);
+  // Any process that was reaped, a known one or not. The service it was added to, if it was.
+  std::optional<ServiceId> remove(Pid pid);
   void forget(ServiceId service);
 
+  // "" for a service that has not begun.
+  const std::string& name_of(ServiceId service) const;
   std::vector<Pid> members(ServiceId service);
   bool is_empty(ServiceId service);
   // Whether a process that was added lives, as far as was told.
@@ -40,24 +44,39 @@ class Membership {
   std::optional<ServiceId> service_of(Pid pid);
 
  private:
+  // What ended processes have left. Few services leave anything, so few pay for it.
+  struct Remains {
+    std::vector<Pid> sessions;  // that they led, the newest last
+    std::vector<Pid> orphans;
+  };
   struct Run {
     std::string name;
     InvocationId invocation;
-    std::vector<Pid> known;     // alive, as far as was told
-    std::vector<Pid> sessions;  // led by processes that were spawned, the newest last
-    std::vector<Pid> orphans;
+    Pid newest = 0;  // of its known processes; see Known
     bool is_adopted = false;
+    std::unique_ptr<Remains> remains;
+  };
+  // Alive, as far as was told. Those of a service are chained: most have only one.
+  struct Known {
+    ServiceId service;
+    Pid next = 0;  // 0: the last
   };
 
+  Run* find(ServiceId service);
+  const Run* find(ServiceId service) const;
+  std::vector<Pid> known_of(const Run& run) const;
+  void remember_session(ServiceId service, Run& run, Pid pid);
   void find_orphans();
-  std::optional<ServiceId> owner_by_marks(Pid pid);
+  std::optional<ServiceId> owner_by_session(Pid session) const;
+  std::optional<ServiceId> owner_by_marks(Pid pid) const;
 
   const CgroupTree* cgroups_;
   std::unordered_map<std::uint32_t, Run> runs_;
+  std::unordered_map<Pid, Known> known_;
+  // With cgroups, to know a service by its group; without, to know it by what its processes carry.
   std::unordered_map<std::string, ServiceId> services_by_name_;
   std::map<InvocationId, ServiceId> services_by_invocation_;
-  std::unordered_map<Pid, ServiceId> known_;
-  std::unordered_map<Pid, ServiceId> sessions_;
+  std::unordered_map<Pid, ServiceId> sessions_;  // whose leaders have ended
   // Children that the agent did not spawn; nullopt for those of no service.
   std::unordered_map<Pid, std::optional<ServiceId>> orphans_;
   bool may_have_new_orphans_ = true;

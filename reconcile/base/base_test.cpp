@@ -1,6 +1,7 @@
 #include "reconcile/base/defaulted.h"
 #include "reconcile/base/diagnostic.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/base/rare.h"
 #include "reconcile/base/strings.h"
 #include "reconcile/base/time.h"
 #include "testing/catch.h"
@@ -43,6 +44,23 @@ TEST_CASE("a Defaulted compares by content, touched or not") {
   a = b;
   b.edit() = "y";
   CHECK(*a == "x");
+}
+
+TEST_CASE("a Rare is a value of its own, or none") {
+  Rare<std::string> a, b = std::string("x");
+  CHECK_FALSE(a);
+  a = b;
+  *b = "y";
+  CHECK(*a == "x");
+  CHECK(*std::exchange(a, std::nullopt) == "x");
+  CHECK_FALSE(a.has_value());
+  RareText text;
+  CHECK(text.empty());
+  CHECK(text.str().empty());
+  text = "x";
+  CHECK(text.str() == "x");
+  text = "";
+  CHECK(text.empty());
 }
 
 TEST_CASE("text shown to a person holds no control characters and an end") {

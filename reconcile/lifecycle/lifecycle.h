@@ -22,6 +22,7 @@
 
 #include "reconcile/actual/service.h"
 #include "reconcile/base/ids.h"
+#include "reconcile/base/rare.h"
 #include "reconcile/base/time.h"
 #include "reconcile/command.h"
 #include "reconcile/event.h"
@@ -151,7 +152,7 @@ class Lifecycle {
   unsigned restarts() const { return restarts_; }
   WallTime since() const { return since_; }  // when state() became what it is
   InvocationId invocation() const { return invocation_; }
-  const std::string& status_text() const { return status_text_; }  // STATUS=, or why it failed
+  const std::string& status_text() const { return status_text_.str(); }  // STATUS=, or why it failed
   bool is_readiness_assumed() const { return is_readiness_assumed_; }
   bool last_reload_failed() const { return last_reload_failed_; }
   // The last ExecCondition= or Condition...= said no: the service is dead with result `condition`.
@@ -270,7 +271,7 @@ class Lifecycle {
   std::optional<ExitStatus> main_exit_;
   WallTime since_{};
   InvocationId invocation_;
-  std::string status_text_;
+  RareText status_text_;
   std::unique_ptr<Watch> watch_;
 };
 
