@@ -83,7 +83,8 @@ std::string notice_json(const Notice& notice) {
                     {"branch", notice.branch},
                     {"commit", notice.commit.empty() ? Json(nullptr) : Json(notice.commit)},
                     {"subject", notice.subject},
-                    {"message", notice.message}});
+                    {"message", notice.message},
+                    {"left_out", notice.left_out}});
 }
 
 std::string slack_json(const Notice& notice) {
@@ -91,6 +92,7 @@ std::string slack_json(const Notice& notice) {
   if (!notice.commit.empty()) text += " " + notice.commit.substr(0, abbreviated_hash);
   if (!notice.subject.empty()) text += " \"" + notice.subject + "\"";
   if (!notice.message.empty()) text += ": " + notice.message;
+  if (notice.left_out != 0) text += " (" + std::to_string(notice.left_out) + " like it before were left out)";
   return dump_json({{"text", slack_text(text)}});
 }
 
@@ -101,10 +103,14 @@ bool takes_slack(std::string_view url) {
 }
 
 std::vector<std::string> notice_environment(const Notice& notice) {
-  return {variable("GITPROC_EVENT", notice.event),    variable("GITPROC_AT", to_rfc3339(notice.at)),
-          variable("GITPROC_NODE", notice.node),      variable("GITPROC_BRANCH", notice.branch),
-          variable("GITPROC_COMMIT", notice.commit),  variable("GITPROC_SUBJECT", notice.subject),
-          variable("GITPROC_MESSAGE", notice.message)};
+  return {variable("GITPROC_EVENT", notice.event),
+          variable("GITPROC_AT", to_rfc3339(notice.at)),
+          variable("GITPROC_NODE", notice.node),
+          variable("GITPROC_BRANCH", notice.branch),
+          variable("GITPROC_COMMIT", notice.commit),
+          variable("GITPROC_SUBJECT", notice.subject),
+          variable("GITPROC_MESSAGE", notice.message),
+          variable("GITPROC_LEFT_OUT", std::to_string(notice.left_out))};
 }
 
 Result<std::vector<std::string>> parse_notice_command(std::string_view line) {

@@ -26,6 +26,7 @@ struct Notice {
   std::string commit;   // in full; "": none
   std::string subject;  // of that commit, where it is known
   std::string message;
+  unsigned left_out = 0;  // of its kind, before it, that were not told (notice_damper.h)
 
   bool operator==(const Notice&) const = default;
 };

@@ -1,5 +1,7 @@
 #include "agent/notice.h"
 
+#include <algorithm>
+
 #include "testing/catch.h"
 
 using namespace gitproc;
@@ -46,14 +48,19 @@ TEST_CASE("a notice as JSON, for Slack, and as an environment") {
                 .commit = std::string(40, 'a'),
                 .subject = "Break <it>",
                 .message = "web.service:9: error"};
-  CHECK(notice_json(notice) == R"({"at":"1970-01-01T00:00:00Z","branch":"main","commit":")" +
-                                   std::string(40, 'a') +
-                                   R"(","event":"rejected","message":"web.service:9: error","node":"vm",)" +
-                                   R"("subject":"Break <it>"})");
+  CHECK(notice_json(notice) ==
+        R"({"at":"1970-01-01T00:00:00Z","branch":"main","commit":")" + std::string(40, 'a') +
+            R"(","event":"rejected","left_out":0,"message":"web.service:9: error","node":"vm",)" +
+            R"("subject":"Break <it>"})");
   CHECK(slack_json(notice) ==
         R"({"text":"vm: rejected aaaaaaaaaaaa \"Break &lt;it&gt;\": web.service:9: error"})");
   notice.message = std::string("a\0b", 3);
-  CHECK(notice_environment(notice).back() == "GITPROC_MESSAGE=a");
+  notice.left_out = 12;
+  std::vector<std::string> environment = notice_environment(notice);
+  CHECK(std::ranges::count(environment, "GITPROC_MESSAGE=a") == 1);
+  CHECK(environment.back() == "GITPROC_LEFT_OUT=12");
+  notice.message = "m";
+  CHECK(slack_json(notice).ends_with(": m (12 like it before were left out)\"}"));
 }
 
 TEST_CASE("who takes Slack's form") {

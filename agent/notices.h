@@ -6,6 +6,7 @@
 #include "agent/child_exits.h"
 #include "agent/daemon.h"
 #include "agent/notice.h"
+#include "agent/notice_damper.h"
 #include "agent/notifier.h"
 
 namespace gitproc {
@@ -23,9 +24,13 @@ class Notices {
 
  private:
   void tell(std::optional<NoticeFilter::Found> found);
+  void await_held_back();
 
   Daemon& daemon_;
   NoticeFilter filter_;
+  NoticeDamper damper_;
+  struct Timer;
+  std::unique_ptr<Timer> timer_;  // for what the damper holds back
   std::unique_ptr<Notifier> notifier_;
   std::uint64_t follower_;
 };

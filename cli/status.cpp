@@ -108,6 +108,9 @@ std::string remote_text(const Json& status, const Session& session) {
   std::string text = for_terminal(text_of(remote, "url"));
   auto success = time_of(remote, "last_success");
   text += success ? ", fetched " + session.shown_time(*success) : ", not fetched yet";
+  // The first clone may take minutes; later fetches are seldom seen.
+  std::string progress = text_of(remote, "progress");
+  if (!progress.empty()) text += "; now " + for_terminal(progress);
   std::string error = text_of(remote, "error");
   return error.empty() ? text : text + "; " + session.out.paint(for_terminal(error), Style::red);
 }

@@ -10,7 +10,6 @@
 #include <utility>
 
 namespace e2e {
-namespace {
 
 std::size_t count(const std::string& text, const std::string& part) {
   std::size_t found = 0;
@@ -18,8 +17,6 @@ std::size_t count(const std::string& text, const std::string& part) {
     ++found;
   return found;
 }
-
-}  // namespace
 
 Client::Client(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   timeval limit{.tv_sec = 20, .tv_usec = 0};

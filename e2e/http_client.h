@@ -41,6 +41,8 @@ Answer post(int port, const std::vector<std::string>& headers, const std::string
 
 // Where the agent listens that was started with `--http :0`; its log tells.
 int http_port(const Sandbox& box);
+// How often `part` is in `text`.
+std::size_t count(const std::string& text, const std::string& part);
 // How many pushes it was told of.
 std::size_t fetches(const Sandbox& box);
 

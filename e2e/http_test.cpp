@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "e2e/harness.h"
 #include "e2e/http_client.h"
@@ -368,4 +369,35 @@ TEST_CASE("a URL is told, and told again when it does not take it") {
   box.expect("the notice for a chat", [&] { return server.bodies().size() == 3; });
   std::string text = server.bodies()[2]["text"];
   CHECK(text.find("applied " + commit.substr(0, 12) + " \"Sleep longer\"") != std::string::npos);
+}
+
+TEST_CASE("a service that flaps is told of a few times, not each time") {
+  Sandbox box;
+  write_text(box.path("well"), "");
+  // As well as the file says.
+  box.write("web.service",
+            "[Service]\nExecStart=/bin/sleep 1000\n[X-GitProc]\nHealthCheckExec=/bin/sh -c 'test -e " +
+                box.path("well") + "'\nHealthCheckInterval=100ms\nHealthCheckRetries=1\n" +
+                "HealthCheckAction=none\n");
+  std::string commit = box.commit("Begin");
+  box.start_agent({"--set", "notify.exec=/bin/sh -c 'echo $GITPROC_EVENT >> " + box.path("told") + "'"});
+  box.expect_applied(commit);
+  box.expect_sync("synced");
+  constexpr int times = 8;
+  for (int i = 0; i < times; ++i) {
+    std::filesystem::remove(box.path("well"));
+    box.expect_sync("degraded");
+    write_text(box.path("well"), "");
+    box.expect_sync("synced");
+  }
+  // What comes after all of these has come, they have.
+  box.write("web.service", sleeper);
+  box.commit("Other");
+  box.expect("the last notice",
+             [&] { return read_text(box.path("told")).find("applied\n", 1) != std::string::npos; });
+  std::string told = read_text(box.path("told"));
+  INFO(told);
+  CHECK(count(told, "degraded\n") == 3);
+  CHECK(count(told, "recovered\n") == 3);
+  CHECK(count(told, "applied\n") == 2);
 }

@@ -124,6 +124,47 @@ TEST_CASE("the same by ssh, and a changed host key is named and not accepted") {
   CHECK(box.pid("web") == web);
 }
 
+TEST_CASE("the key of ssh's agent opens the door, for the agent of an ordinary user") {
+  if (!SshServer::missing().empty()) GITPROC_SKIP(SshServer::missing());
+  for (const char* program : {"ssh-agent", "ssh-add", "setpriv"}) {
+    if (!has_program(program)) GITPROC_SKIP(std::string("needs ") + program);
+  }
+  RemoteBox box;
+  SshServer server(box.path("ssh"));
+  uid_t user = ::geteuid() == 0 ? 65534 : 0;
+  Sandbox node(user);
+  std::string socket = node.path("ssh-agent"), key = node.path("key");
+  std::filesystem::copy_file(server.client_key(), key);
+  std::filesystem::permissions(key, std::filesystem::perms::owner_read);
+  std::vector<std::string> command = {"/usr/bin/ssh-agent", "-D", "-a", socket};
+  if (user != 0) {
+    REQUIRE(::chown(key.c_str(), user, user) == 0);
+    std::string id = std::to_string(user);
+    command.insert(command.begin(), {"/usr/bin/setpriv", "--reuid=" + id, "--regid=" + id, "--clear-groups"});
+  }
+  auto ssh_agent = std::make_unique<Child>(command);
+  REQUIRE(wait_until([&] { return std::filesystem::exists(socket); }));
+  ::setenv("SSH_AUTH_SOCK", socket.c_str(), 1);
+  Outcome added = run({"ssh-add", "-q", key}, "", user);
+  INFO(added.err);
+  REQUIRE(added.exit_code == 0);
+  std::filesystem::remove(key);
+  node.start_agent({"--set", "repo=" + node.path("clone"), "--remote", server.url(box.served()), "--set",
+                    "remote.known_hosts=" + server.known_hosts()});
+  ::unsetenv("SSH_AUTH_SOCK");
+  node.expect_applied(box.first());
+  CHECK(node.state("web") == "running");
+  std::string second = box.change("2000");
+  CHECK(node.cli({"sync"}).exit_code == 0);
+  CHECK(node.status()["applied_commit"] == second);
+  ssh_agent.reset();
+  Outcome synced = node.cli({"sync"});
+  INFO(synced.err);
+  CHECK(synced.exit_code == 1);
+  CHECK(contains(synced.err, "cannot fetch 'ssh://"));
+  CHECK(node.status()["sync"] == "synced");
+}
+
 TEST_CASE("an RSA key that is refused is told apart") {
   if (!SshServer::missing().empty()) GITPROC_SKIP(SshServer::missing());
   RemoteBox box;
@@ -222,6 +263,27 @@ TEST_CASE(
     CHECK(box.pid("web") == web);
     applied = next;
   }
+}
+
+TEST_CASE("how far the first clone is, is shown to people, too") {
+  if (!has_program("git-daemon")) GITPROC_SKIP("needs git-daemon");
+  RemoteBox box;
+  noise("first", box.repo() + "/noise");
+  std::string tip = box.push("much");
+  GitDaemon server(box.path("served"));
+  FaultyProxy proxy(server.port());
+  proxy.set(FaultyProxy::Mode::hang, 2'000'000);
+  box.start("git://127.0.0.1:" + std::to_string(proxy.port()) + "/units.git", {"--set", "remote.timeout=5s"});
+  std::string shown;
+  box.expect("progress in status", [&] {
+    shown = box.cli({"status"}).out;
+    return contains(shown, "not fetched yet; now receiving ");
+  });
+  INFO(shown);
+  CHECK(contains(shown, "iB, 0 of "));
+  proxy.set(FaultyProxy::Mode::pass);
+  box.expect_applied(tip);
+  CHECK_FALSE(contains(box.cli({"status"}).out, "; now "));
 }
 
 TEST_CASE("a sync whose fetch fails leaves the rollback in place") {

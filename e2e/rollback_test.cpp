@@ -171,6 +171,78 @@ TEST_CASE("an agent that is killed at any moment of an automatic rollback goes o
   box.expect_sync("synced");
 }
 
+// GITPROC_KILLS sets another number of rounds, of seven kills each.
+TEST_CASE(
+    "an agent that is killed at any moment of any stage of the story of a bad commit tells it as ever") {
+  const char* wanted = std::getenv("GITPROC_KILLS");
+  int rounds = wanted != nullptr ? std::atoi(wanted) : 2;
+  unsigned seed = static_cast<unsigned>(::getpid());
+  std::cout << "seed " << seed << ", " << rounds << " rounds\n";
+  std::mt19937 random(seed);
+
+  Sandbox box;
+  box.write("db.service", counting_unit(box.path("db")));
+  box.write("web.service", counting_unit(box.path("web"), "good"));
+  std::string good = box.commit("good");
+  box.start_agent(with_auto_rollback);
+  expect_healthy(box, good);
+  pid_t db = box.pid("db");
+  auto killed = [&] {
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 120'000));
+    box.kill_agent();
+    box.start_agent(with_auto_rollback);
+  };
+  for (int round = 0; round < rounds; ++round) {
+    std::string number = std::to_string(round), bad = "bad" + number, mended = "mended" + number;
+    INFO("round " << round);
+    box.write("web.service", never_running(box.path("web"), bad));
+    std::string failing = box.commit(bad);
+    killed();
+    box.expect("the rollback", [&] { return ended(box, failing, "rolled-back") != 0; });
+    box.expect_applied(good);
+    unsigned attempts = lines_with(box.path("web"), bad);
+
+    box.write("other" + number + ".service", counting_unit(box.path("other" + number)));
+    std::string unrelated = box.commit("unrelated" + number);
+    killed();
+    box.expect("the refusal", [&] { return ended(box, unrelated, "rejected") != 0; });
+    CHECK(box.status()["applied_commit"] == good);
+    CHECK(box.service("other" + number).is_null());
+
+    box.write("web.service", counting_unit(box.path("web"), mended));
+    std::string mending = box.commit(mended);
+    killed();
+    expect_healthy(box, mending);
+    CHECK(lines_with(box.path("web"), mended) == 1);
+    CHECK(ended(box, failing, "rolled-back") == 1);
+
+    // And by hand, through all three.
+    CHECK(box.cli({"rollback", good, "--no-wait"}).exit_code == 0);
+    killed();
+    box.expect_applied(good);
+    box.write("web.service", never_running(box.path("web"), bad));
+    box.commit("again " + bad);
+    killed();
+    box.write("more" + number + ".service", counting_unit(box.path("more" + number)));
+    box.commit("unrelated again");
+    killed();
+    box.write("web.service", counting_unit(box.path("web"), "last" + number));
+    std::string last = box.commit("last" + number);
+    box.expect("the tip to be seen", [&] { return box.status()["branch_commit"] == last; });
+    CHECK(box.status()["pinned"]["commit"] == good);
+    CHECK(box.status()["applied_commit"] == good);
+    CHECK(box.service("more" + number).is_null());
+    CHECK(box.cli({"sync", "--no-wait"}).exit_code == 0);
+    killed();
+    expect_healthy(box, last);
+    CHECK(box.status()["pinned"].is_null());
+    CHECK(lines_with(box.path("web"), bad) == attempts);
+    CHECK(lines_with(box.path("web"), "last" + number) == 1);
+    CHECK(box.pid("db") == db);
+    good = last;
+  }
+}
+
 TEST_CASE("a rollback by hand holds through later commits and kill -9, until sync") {
   Sandbox box;
   box.write("web.service", counting_unit(box.path("web"), "1"));

@@ -106,19 +106,6 @@ std::string_view to_string(WebhookVerdict verdict) {
 
 // --- rate ---
 
-bool RateLimit::has_one(Instant now) {
-  if (now > refilled_) {
-    auto refills = (now - refilled_) / interval_;
-    tokens_ = static_cast<unsigned>(std::min<decltype(refills)>(burst_, tokens_ + refills));
-    refilled_ += refills * interval_;
-  }
-  return tokens_ > 0;
-}
-
-void RateLimit::take(Instant now) {
-  if (has_one(now)) --tokens_;
-}
-
 RateLimit& WebhookGate::failures_of(const std::string& peer) {
   auto found = failures_.find(peer);
   if (found != failures_.end()) return found->second;

@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "agent/http/http_message.h"
+#include "reconcile/base/rate_limit.h"
 #include "reconcile/base/time.h"
 
 namespace gitproc {
@@ -52,21 +53,6 @@ inline constexpr unsigned webhook_failure_burst = 30;
 inline constexpr Duration webhook_failure_interval = std::chrono::seconds(1);
 inline constexpr std::size_t webhook_peer_limit = 1024;  // addresses that are remembered
 inline constexpr std::size_t webhook_replay_limit = 4096;
-
-// `burst` at once, and then one each interval.
-class RateLimit {
- public:
-  RateLimit(unsigned burst, Duration interval) : burst_(burst), interval_(interval), tokens_(burst) {}
-  // Whether there is one left, without taking it.
-  bool has_one(Instant now);
-  void take(Instant now);
-
- private:
-  unsigned burst_;
-  Duration interval_;
-  unsigned tokens_;
-  Instant refilled_{};
-};
 
 // Judges the requests of one agent, and remembers what that needs.
 class WebhookGate {
