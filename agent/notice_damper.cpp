@@ -43,7 +43,7 @@ std::vector<Notice> NoticeDamper::due(Instant now) {
   for (auto& [key, its] : streams_) {
     if (its.waiting && its.limit.has_one(now)) ready.push_back(&its);
   }
-  std::ranges::stable_sort(ready, {}, [](const Stream* its) { return its->waiting->at; });
+  std::ranges::sort(ready, {}, [](const Stream* its) { return its->waiting->at; });
   std::vector<Notice> told;
   for (Stream* its : ready) {
     if (!total_.has_one(now)) break;

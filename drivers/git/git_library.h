@@ -38,7 +38,7 @@ class GitLibrary {
   static Result<GitLibrary> for_local_use();
   ~GitLibrary();
   GitLibrary(const GitLibrary&);
-  GitLibrary& operator=(const GitLibrary&) { return *this; }
+  GitLibrary& operator=(const GitLibrary&) = default;
 };
 
 // "attempted: what libgit2 says", with the code that libgit2's `status` (negative) stands for. Must be called
