@@ -274,13 +274,8 @@ TEST_CASE("how far the first clone is, is shown to people, too") {
   FaultyProxy proxy(server.port());
   proxy.set(FaultyProxy::Mode::hang, 2'000'000);
   box.start("git://127.0.0.1:" + std::to_string(proxy.port()) + "/units.git", {"--set", "remote.timeout=5s"});
-  std::string shown;
-  box.expect("progress in status", [&] {
-    shown = box.cli({"status"}).out;
-    return contains(shown, "not fetched yet; now receiving ");
-  });
-  INFO(shown);
-  CHECK(contains(shown, "iB, 0 of "));
+  box.expect("progress in status",
+             [&] { return contains(box.cli({"status"}).out, "not fetched yet; now receiving "); });
   proxy.set(FaultyProxy::Mode::pass);
   box.expect_applied(tip);
   CHECK_FALSE(contains(box.cli({"status"}).out, "; now "));
