@@ -80,6 +80,22 @@ TEST_CASE("a service that takes more than MemoryMax= is killed for it, and says 
   CHECK(box.service("modest")["memory_bytes"].get<long>() < 30 << 20);
 }
 
+TEST_CASE("a child that is killed for lack of memory is noticed while the service goes on", "[limits]") {
+  NEED_CONTROLLERS();
+  Sandbox box;
+  const std::string unit =
+      "[Service]\nExecStart=/bin/sh -c '/usr/bin/tail /dev/zero; exec sleep "
+      "1000'\nMemoryMax=30M\nMemorySwapMax=0\n"
+      "LimitAS=2G\n";
+  box.write("strict.service", unit);
+  box.write("easy.service", unit + "OOMPolicy=continue\n");
+  box.commit();
+  box.start_agent();
+  box.expect_state("strict", "failed");
+  CHECK(box.service("strict")["result"] == "oom-kill");
+  CHECK(box.state("easy") == "running");
+}
+
 TEST_CASE("CPUQuota= holds", "[limits]") {
   NEED_CONTROLLERS();
   Sandbox box;

@@ -87,6 +87,8 @@ LimitKeeper::LimitKeeper(CgroupTree& tree, const V1Mounts& v1_mounts, std::strin
     if (::access(mount.c_str(), W_OK) == 0)
       controllers_.try_emplace(std::string(v2_name(controller)), CgroupVersion::v1);
   }
+  auto memory = controllers_.find("memory");
+  if (memory != controllers_.end() && memory->second == CgroupVersion::v1) oom_notice_.emplace();
 }
 
 LimitKeeper::~LimitKeeper() = default;
@@ -258,6 +260,7 @@ Result<std::string> LimitKeeper::directory_for(const std::string& service, Kept&
   if (::mkdir(path.c_str(), group_mode) != 0 && errno != EEXIST)
     return fail_with_errno("cannot make cgroup '" + path + "'");
   kept.v1_controllers.push_back(controller);
+  if (controller == "memory") (void)oom_notice_->watch(path);
   if (controller == "cpuset") {
     // Both sets must hold something before anybody may be in the group.
     for (const char* file : {"cpuset.cpus", "cpuset.mems"})

@@ -13,6 +13,7 @@
 
 #include "drivers/cgroup/layout.h"
 #include "drivers/cgroup/limits.h"
+#include "drivers/cgroup/oom_notice.h"
 #include "drivers/cgroup/tree.h"
 #include "reconcile/unit/unit.h"
 
@@ -59,6 +60,9 @@ class LimitKeeper {
 
   // How often the kernel's OOM killer struck in the service's v1 group; nullopt where it has none.
   std::optional<std::uint64_t> v1_oom_kills(const std::string& service) const;
+  // Readable when the counters of v1 groups may have changed; -1 where nothing tells.
+  int oom_notice_fd() const { return oom_notice_ ? oom_notice_->fd() : -1; }
+  bool take_oom_notice() { return oom_notice_ && oom_notice_->take(); }
   // The v1 group of a controller, for figures; "" where the service has none.
   std::string v1_directory(const std::string& service, std::string_view controller) const;
 
@@ -93,6 +97,7 @@ class LimitKeeper {
   LimitFacts facts_;
   std::vector<std::string> v1_parents_;  // controllers whose parent directory is ready
   std::unordered_map<std::string, Kept> kept_;
+  std::optional<OomNotice> oom_notice_;  // where v1 accounts for memory
   std::vector<std::string> lacks_;
   bool has_written_ = false;
 };

@@ -31,6 +31,7 @@ constexpr std::size_t notifications_at_once = 512;
 constexpr int max_kill_rounds = 32;
 // By then most services that are told to end have ended.
 constexpr Duration late_signal_delay = std::chrono::milliseconds(100);
+constexpr Duration oom_look_delay = std::chrono::milliseconds(100);
 constexpr std::size_t max_pid_file_bytes = 64;
 constexpr int cgroup_exit_code = 219;
 
@@ -79,11 +80,15 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
       spawner_(spawner),
       membership_(cgroups_ ? &*cgroups_ : nullptr),
       late_signals_(late_signal_delay),
+      oom_looks_(oom_look_delay),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (cgroups_) limits_.emplace(*cgroups_, options.v1_mounts, options.cgroup_parent);
-  for (int source : {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(),
-                     late_signals_.fd(), wake_.get()}) {
+  for (int source :
+       {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(), late_signals_.fd(),
+        oom_looks_.fd(), limits_ ? limits_->oom_notice_fd() : -1, wake_.get()}) {
+    if (source < 0) continue;
+
     epoll_event event{.events = EPOLLIN, .data = {.fd = source}};
     // A machine that has no few descriptors left at the start of the agent has none for services.
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, source, &event) != 0) std::abort();
@@ -507,6 +512,7 @@ std::vector<Event> LinuxProcessDriver::drain() {
     touched.insert(service);
   for (ServiceId service : limit_watches_.read())
     look_at_limits(service);
+  follow_v1_oom_notice();
   if (!ended.exits.empty()) touched.insert(waiting_.begin(), waiting_.end());
   for (ServiceId service : late_signals_.take_due(read_clocks().instant)) {
     Service* state = find(service);

@@ -72,6 +72,7 @@ class LinuxProcessDriver final : public ProcessDriver {
     Pid init = 0;  // of the newest PID namespace
     bool is_adopted = false;
     bool awaits_empty = false;
+    std::uint8_t oom_looks = 0;        // that are still to come after the kernel's word in v1
     std::unique_ptr<Kill> group_kill;  // a signal to all that some may not have got yet
     UnitPtr awaits_main_pid;           // the unit of an AwaitMainPid under way
     std::uint64_t oom_kills = 0;       // that are known of
@@ -118,6 +119,9 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::expected<Place, SpawnFault> make_place(const Spawn& command, const std::optional<Account>& account);
   void watch_limits(ServiceId service, const std::string& name);
   void look_at_limits(ServiceId service);
+  // Tells of what the OOM killer has done since the last look.
+  void look_at_oom_kills(ServiceId service, Service& state);
+  void follow_v1_oom_notice();
   std::uint64_t count_oom_kills(const std::string& name) const;
   bool was_oom_killed(ServiceId service, Service& state, const ExitStatus& status);
   void tell_unavailable(const std::string& what);
@@ -163,6 +167,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   bool can_have_namespaces_ = true;           // as far as was tried
   std::set<ServiceId> waiting_;               // to be looked at again whenever a process ends
   Reminders late_signals_;                    // of group_kill
+  Reminders oom_looks_;                       // of a v1 memory group in which memory ran out
   std::vector<Event> pending_;
   std::set<std::string> told_unavailable_;
   std::vector<std::string> unavailable_;  // not taken yet

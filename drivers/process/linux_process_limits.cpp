@@ -4,6 +4,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "drivers/base/clock.h"
 #include "drivers/base/system_call.h"
 #include "drivers/process/linux_process_driver.h"
@@ -19,6 +21,8 @@ constexpr std::size_t named_survivors = 5;
 constexpr std::size_t max_comm_bytes = 64;
 // The group's news of an OOM kill may come before the end of the process that it is about.
 constexpr Duration oom_echo = std::chrono::seconds(2);
+// So often, oom_look_delay apart. On a machine that is short of everything the kill may take its time.
+constexpr std::uint8_t oom_looks_after_notice = 10;
 
 std::string_view words_for(char process_state) {
   switch (process_state) {
@@ -107,17 +111,38 @@ void LinuxProcessDriver::watch_limits(ServiceId service, const std::string& name
   if (!oom_events.empty()) limit_watches_.add(service, oom_events, IN_MODIFY);
 }
 
+void LinuxProcessDriver::look_at_oom_kills(ServiceId service, Service& state) {
+  std::uint64_t oom_kills = count_oom_kills(membership_.name_of(service));
+  if (oom_kills <= state.oom_kills) return;
+  state.oom_kills = oom_kills;
+  state.oom_told_at = read_clocks().instant;
+  post(OomKilled{.service = service});
+}
+
+// The word is one for all groups, and comes before the kill.
+void LinuxProcessDriver::follow_v1_oom_notice() {
+  if (!limits_) return;
+  Instant now = read_clocks().instant;
+  if (limits_->take_oom_notice()) {
+    for (auto& [number, state] : services_) {
+      ServiceId service{number};
+      if (limits_->v1_directory(membership_.name_of(service), "memory").empty()) continue;
+      if (std::exchange(state.oom_looks, oom_looks_after_notice) == 0) oom_looks_.add(service, now);
+    }
+  }
+  for (ServiceId service : oom_looks_.take_due(now)) {
+    Service* state = find(service);
+    if (state == nullptr || state->oom_looks == 0) continue;
+    look_at_oom_kills(service, *state);
+    if (--state->oom_looks > 0) oom_looks_.add(service, now);
+  }
+}
+
 void LinuxProcessDriver::look_at_limits(ServiceId service) {
   Service* state = find(service);
   if (state == nullptr) return;
-  const std::string& name = membership_.name_of(service);
-  std::uint64_t oom_kills = count_oom_kills(name);
-  if (oom_kills > state->oom_kills) {
-    state->oom_kills = oom_kills;
-    state->oom_told_at = read_clocks().instant;
-    post(OomKilled{.service = service});
-  }
-  if (std::optional<LimitKeeper::Drift> drift = limits_->find_drift(name)) {
+  look_at_oom_kills(service, *state);
+  if (std::optional<LimitKeeper::Drift> drift = limits_->find_drift(membership_.name_of(service))) {
     post(LimitsDrifted{
         .service = service, .what = drift->file, .wanted = drift->wanted, .found = drift->found});
   }
