@@ -82,9 +82,9 @@ void Reconciler::State::request_start(Service& service, const ServiceRequested& 
       mark_stop(other, {StopCause::operator_request, "conflicts with " + service.name});
       touch(other);
     };
-    for (const Edge& edge : service.out)
+    for (const Edge& edge : *service.out)
       displace(edge);
-    for (const Edge& edge : service.in)
+    for (const Edge& edge : *service.in)
       displace(edge);
   } else {
     release(service);

@@ -28,7 +28,7 @@ UnitPtr make_unit(const std::string& name, auto&&... changes) {
       mix(argument + ",");
   }
   if (unit->resources->tasks_max) mix("T" + std::to_string(unit->resources->tasks_max->value));
-  mix(unit->description + (unit->is_desired_running ? "r" : "s"));
+  mix(unit->description.str() + (unit->is_desired_running ? "r" : "s"));
   for (const std::string& other : unit->dependencies->requires_)
     mix("R" + other);
   for (const std::string& other : unit->dependencies->after)

@@ -218,7 +218,7 @@ void Reconciler::State::prepare_trial(bool was_booting, bool had_base,
 }
 
 bool Reconciler::State::has_held_dependency(const Service& service) const {
-  return std::ranges::any_of(service.out, [this](const Edge& edge) {
+  return std::ranges::any_of(*service.out, [this](const Edge& edge) {
     return edge.relations.takes_stops() && durable.holds.contains(table.at(edge.other)->name);
   });
 }

@@ -412,7 +412,7 @@ void Reconciler::State::resume_adopted() {
     pull_in_dependencies(*service);
     std::string held;
     if (durable.holds.contains(service->name)) held = service->name;
-    for (const Edge& edge : service->out) {
+    for (const Edge& edge : *service->out) {
       Service& other = *table.at(edge.other);
       if (!edge.relations.takes_stops()) continue;
       if (durable.holds.contains(other.name)) held = other.name;

@@ -20,9 +20,9 @@ void Reconciler::State::touch_all() {
 }
 
 void Reconciler::State::touch_neighbours(Service& service) {
-  for (const Edge& edge : service.out)
+  for (const Edge& edge : *service.out)
     touch(*table.at(edge.other));
-  for (const Edge& edge : service.in)
+  for (const Edge& edge : *service.in)
     touch(*table.at(edge.other));
 }
 
@@ -47,7 +47,7 @@ void Reconciler::State::evaluate(Service& service) {
 
 void Reconciler::State::evaluate_up(Service& service) {
   if (!service.stop_mark && !service.life.is_stopping()) {
-    for (const Edge& edge : service.out) {
+    for (const Edge& edge : *service.out) {
       if (!edge.relations.has(Relation::binds_to)) continue;
       const Service& other = *table.at(edge.other);
       if (other.is_found) continue;  // it may be up
@@ -160,10 +160,10 @@ bool Reconciler::State::may_stop(const Service& service) {
     return other.stop_mark && !other.life.is_down() &&
            (other.desired == nullptr) == (service.desired == nullptr);
   };
-  for (const Edge& edge : service.in) {
+  for (const Edge& edge : *service.in) {
     if (edge.relations.has(Relation::after) && is_first(edge.other)) return false;
   }
-  for (const Edge& edge : service.out) {
+  for (const Edge& edge : *service.out) {
     if (edge.relations.has(Relation::before) && is_first(edge.other)) return false;
   }
   return true;
@@ -200,11 +200,11 @@ bool Reconciler::State::may_start(Service& service) {
   if (service.wave == Wave::changed && !is_gate_open(Wave::changed)) {
     return hold_back(service, Wait::ordering, "removed services stop first");
   }
-  for (const Edge& edge : service.out) {
+  for (const Edge& edge : *service.out) {
     Service& other = *table.at(edge.other);
     Relations relations = edge.relations;
     bool is_ordered = relations.has(Relation::after);
-    for (const Edge& back : service.in) {
+    for (const Edge& back : *service.in) {
       if (back.other == edge.other && back.relations.has(Relation::before)) is_ordered = true;
     }
     if (relations.takes_stops() && other.desired) {
@@ -235,13 +235,13 @@ bool Reconciler::State::may_start(Service& service) {
     return (other.stop_mark && !other.life.is_down()) || other.life.is_stopping() ||
            (is_before_us && is_pending(other));
   };
-  for (const Edge& edge : service.out) {
+  for (const Edge& edge : *service.out) {
     bool is_before_us = edge.relations.has(Relation::after);
     if (!is_before_us && !edge.relations.has(Relation::before)) continue;
     Service& other = *table.at(edge.other);
     if (is_in_the_way(other, is_before_us)) return wait_for(service, other);
   }
-  for (const Edge& edge : service.in) {
+  for (const Edge& edge : *service.in) {
     bool is_before_us = edge.relations.has(Relation::before);
     if (!is_before_us && !edge.relations.has(Relation::after)) continue;
     Service& other = *table.at(edge.other);
@@ -265,7 +265,7 @@ Claim Reconciler::State::claim_of(const Service& service) const {
 
 bool Reconciler::State::clear_conflicts(Service& service) {
   std::vector<Service*> rivals;
-  for (const auto* edges : {&service.out, &service.in}) {
+  for (const auto* edges : {&*service.out, &*service.in}) {
     for (const Edge& edge : *edges) {
       if (edge.relations.has(Relation::conflicts)) rivals.push_back(table.at(edge.other));
     }
@@ -299,7 +299,7 @@ bool Reconciler::State::clear_conflicts(Service& service) {
 }
 
 void Reconciler::State::pull_in_dependencies(Service& service) {
-  for (const Edge& edge : service.out) {
+  for (const Edge& edge : *service.out) {
     bool pulls = edge.relations.has(Relation::requires_) || edge.relations.has(Relation::binds_to) ||
                  edge.relations.has(Relation::wants);
     Service& other = *table.at(edge.other);
@@ -325,7 +325,7 @@ void Reconciler::State::mark_stop(Service& service, StopMark mark) {
 
 bool Reconciler::State::mark_dependents(Service& service, const StopMark& mark) {
   bool is_any = false;
-  for (const Edge& edge : service.in) {
+  for (const Edge& edge : *service.in) {
     if (!edge.relations.takes_stops()) continue;
     Service& other = *table.at(edge.other);
     if (other.stop_mark || other.life.is_down() || other.life.is_stopping()) continue;

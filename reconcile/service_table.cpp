@@ -46,17 +46,17 @@ const Service* ServiceTable::at(ServiceId id) const {
 void ServiceTable::connect(Service& from, std::string_view to, Relation relation) {
   if (to == from.name) return;
   Service& other = intern(to);
-  edge_to(from.out, other.id).relations.add(relation);
-  edge_to(other.in, from.id).relations.add(relation);
+  edge_to(from.out.edit(), other.id).relations.add(relation);
+  edge_to(other.in.edit(), from.id).relations.add(relation);
 }
 
 void ServiceTable::relate(Service& service, const Unit* unit) {
   std::vector<ServiceId> former;
-  for (const Edge& edge : service.out)
+  for (const Edge& edge : *service.out)
     former.push_back(edge.other);
   for (ServiceId id : former)
-    drop_edge(at(id)->in, service.id);
-  service.out.clear();
+    drop_edge(at(id)->in.edit(), service.id);
+  service.out = {};
 
   if (unit != nullptr) {
     const Dependencies& named = *unit->dependencies;
@@ -82,7 +82,7 @@ void ServiceTable::relate(Service& service, const Unit* unit) {
 }
 
 bool ServiceTable::remove_if_unused(Service& service) {
-  if (service.desired || !service.life.is_down() || !service.in.empty() || !service.out.empty() ||
+  if (service.desired || !service.life.is_down() || !service.in->empty() || !service.out->empty() ||
       service.is_queued || service.wave || service.is_shown || service.is_found || service.life.unit()) {
     return false;
   }

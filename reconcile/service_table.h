@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "reconcile/actual/service.h"
+#include "reconcile/base/defaulted.h"
 #include "reconcile/base/ids.h"
 #include "reconcile/base/rare.h"
 #include "reconcile/lifecycle/lifecycle.h"
@@ -84,13 +85,13 @@ struct Service {
   Lifecycle life;
 
   // Relations by this service's own unit, and those that others' units have to it.
-  std::vector<Edge> out;
-  std::vector<Edge> in;
+  Defaulted<std::vector<Edge>> out;
+  Defaulted<std::vector<Edge>> in;
 
   Rare<StopMark> stop_mark;
   Rare<RestartIntent> restart_intent;
   RareText preflight_error;  // why the old instance was left running
-  std::optional<Latch> latch;
+  Rare<Latch> latch;
   RareText waits_for;        // words for `wait`
   std::string reason;        // what started, stopped or restarted it last
   std::optional<Wave> wave;  // unsettled part of the commit being applied

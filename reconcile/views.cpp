@@ -15,7 +15,7 @@ ServiceView Reconciler::State::view(const Service& service) const {
     reason += reason.empty() ? "readiness assumed" : ", readiness assumed";
   ServiceView shown{
       .name = service.name,
-      .description = unit ? unit->description : "",
+      .description = unit ? unit->description.str() : "",
       .state = state,
       .result = state == ServiceState::waiting && service.wait == Wait::dependency ? ServiceResult::dependency
                                                                                    : service.life.result(),

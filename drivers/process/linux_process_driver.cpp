@@ -438,13 +438,13 @@ Pid LinuxProcessDriver::read_main_pid(ServiceId service, const Unit& unit) {
   // Watched before it is read, so that nothing falls between. A directory that is not there yet shows in its parent.
   static constexpr std::uint32_t changes =
       IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR;
-  std::string directory = directory_of(unit.pid_file);
+  std::string directory = directory_of(unit.pid_file.str());
   while (!watches_.add(service, directory, changes) && directory != "/")
     directory = directory_of(directory);
 
-  Result<UniqueFd> file = open_file(unit.pid_file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  Result<UniqueFd> file = open_file(unit.pid_file.str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (!file) return 0;
-  Result<std::string> text = read_descriptor(file->get(), max_pid_file_bytes, unit.pid_file);
+  Result<std::string> text = read_descriptor(file->get(), max_pid_file_bytes, unit.pid_file.str());
   if (!text) return 0;
   std::string_view digits = trim(*text);
   Pid pid = 0;
@@ -532,6 +532,7 @@ void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>
                                      std::set<ServiceId>& touched) {
   std::optional<ServiceId> known = membership_.remove(exit.pid);
   if (probes_.owns(exit.pid)) {
+    if (known) touched.insert(*known);  // it may have been the last process of the service
     if (std::optional<ProbeFinished> finished = probes_.ended(exit.pid, exit.status))
       events.emplace_back(std::move(*finished));
     return;

@@ -54,6 +54,9 @@ TEST_CASE("a Rare is a value of its own, or none") {
   CHECK(*a == "x");
   CHECK(*std::exchange(a, std::nullopt) == "x");
   CHECK_FALSE(a.has_value());
+  CHECK(a == std::optional<std::string>());
+  CHECK_FALSE(b == std::optional<std::string>());
+  CHECK(b == std::optional<std::string>("y"));
   RareText text;
   CHECK(text.empty());
   CHECK(text.str().empty());

@@ -13,6 +13,7 @@ class Rare {
  public:
   Rare() = default;
   Rare(std::nullopt_t) {}
+  Rare(std::optional<T> value) : value_(value ? std::make_unique<T>(*std::move(value)) : nullptr) {}
   Rare(T value) : value_(std::make_unique<T>(std::move(value))) {}
   Rare(const Rare& other) : value_(other.value_ ? std::make_unique<T>(*other.value_) : nullptr) {}
   Rare(Rare&&) noexcept = default;
@@ -31,6 +32,14 @@ class Rare {
   const T* operator->() const { return value_.get(); }
   void reset() { value_.reset(); }
 
+  bool operator==(const Rare& other) const {
+    return has_value() == other.has_value() && (!has_value() || **this == *other);
+  }
+  // std::optional's own comparison with any other type would find that two empty ones differ.
+  friend bool operator==(const Rare& a, const std::optional<T>& b) {
+    return a.has_value() == b.has_value() && (!a.has_value() || *a == *b);
+  }
+
  private:
   std::unique_ptr<T> value_;
 };
@@ -38,6 +47,13 @@ class Rare {
 // The same for a text that most owners leave empty.
 class RareText {
  public:
+  RareText() = default;
+  RareText(const RareText& other)
+      : text_(other.text_ ? std::make_unique<std::string>(*other.text_) : nullptr) {}
+  RareText(RareText&&) noexcept = default;
+  ~RareText() = default;
+  RareText& operator=(const RareText& other) { return *this = other.str(); }
+  RareText& operator=(RareText&&) noexcept = default;
   RareText& operator=(std::string text) {
     text_ = text.empty() ? nullptr : std::make_unique<std::string>(std::move(text));
     return *this;
@@ -46,8 +62,11 @@ class RareText {
     static const std::string none;
     return text_ ? *text_ : none;
   }
+  const char* c_str() const { return str().c_str(); }
   bool empty() const { return text_ == nullptr; }
   void clear() { text_.reset(); }
+
+  bool operator==(const RareText& other) const { return str() == other.str(); }
 
  private:
   std::unique_ptr<std::string> text_;

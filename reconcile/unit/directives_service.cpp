@@ -139,7 +139,7 @@ void read_pid_file(Reader& reader) {
 }
 
 void print_pid_file(const Unit& unit, Lines& lines) {
-  if (!unit.pid_file.empty()) lines.add(protect_specifiers(unit.pid_file));
+  if (!unit.pid_file.empty()) lines.add(protect_specifiers(unit.pid_file.str()));
 }
 
 void read_permissions_start_only(Reader& reader) {

@@ -107,7 +107,7 @@ void read_description(Reader& reader) {
 }
 
 void print_description(const Unit& unit, Lines& lines) {
-  if (!unit.description.empty()) lines.add(protect_specifiers(unit.description));
+  if (!unit.description.empty()) lines.add(protect_specifiers(unit.description.str()));
 }
 
 using StartLimitInterval = GroupField<&Unit::restart, &RestartPolicy::start_limit_interval>;

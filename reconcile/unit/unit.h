@@ -16,6 +16,7 @@
 
 #include "reconcile/base/defaulted.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/base/rare.h"
 #include "reconcile/base/time.h"
 
 namespace gitproc {
@@ -338,14 +339,14 @@ struct UnitSource {
 
 struct Unit {
   std::string name;
-  std::string description;
+  RareText description;
   ServiceType type = ServiceType::simple;
   bool remains_after_exit = false;
   bool is_desired_running = true;  // DesiredState=
   NotifyAccess notify_access = NotifyAccess::none;
   bool guesses_main_pid = true;
   UpdateStrategy update_strategy = UpdateStrategy::recreate;
-  std::string pid_file;            // absolute, "" for none
+  RareText pid_file;               // absolute, "" for none
   std::vector<ExecCommand> start;  // ExecStart=; one, or any number for oneshot
   Defaulted<AuxiliaryCommands> auxiliary;
   Defaulted<Dependencies> dependencies;
