@@ -60,7 +60,9 @@ Result<StateLock> StateLock::acquire(const std::string& directory, std::string_v
     return fail(std::string(what) + " '" + directory + "' is in use by " + by, ErrorCode::busy);
   }
   // The lock holds whether or not the PID can be written: it is only for the other agent's message.
-  if (::ftruncate(file->get(), 0) == 0) write_all(file->get(), std::to_string(::getpid()) + "\n");
+  // Whoever waited has read there, and would write behind a hole.
+  bool is_empty = ::ftruncate(file->get(), 0) == 0 && ::lseek(file->get(), 0, SEEK_SET) == 0;
+  if (is_empty) write_all(file->get(), std::to_string(::getpid()) + "\n");
   return StateLock(std::move(*file));
 }
 

@@ -207,6 +207,28 @@ TEST_CASE("a killed agent's lock is free, and its long PID leaves no digit behin
   CHECK(read_file(directory / "lock", 100) == std::to_string(::getpid()) + "\n");
 }
 
+TEST_CASE(
+    "whoever waited for the last child of a killed agent has its own PID in the lock, and nothing before "
+    "it") {
+  TemporaryDirectory directory;
+  pid_t agent = ::fork();
+  if (agent == 0) {
+    Result<StateLock> lock = StateLock::acquire(directory.path());
+    // A child that has not come to its execve yet.
+    if (lock && ::fork() == 0) {
+      ::poll(nullptr, 0, 300);
+      ::_exit(0);
+    }
+    ::kill(::getpid(), lock ? SIGKILL : SIGTERM);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(agent, &status, 0) == agent);
+  REQUIRE(WTERMSIG(status) == SIGKILL);
+  Result<StateLock> next = StateLock::acquire(directory.path());
+  REQUIRE(next);
+  CHECK(read_file(directory / "lock", 100) == std::to_string(::getpid()) + "\n");
+}
+
 // --- the writer ---
 
 // Waits for the writer's event; false after 10 s.
