@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -171,9 +172,11 @@ Result<void> CgroupTree::enable(const std::string& controller) {
   return {};
 }
 
-// Moves the processes of the top, which may make more of them meanwhile, to a group of their own.
+// Moves the processes of the top, which may make more of them meanwhile, to a group of their own. One that is about to
+// be gone is not moved by the kernel, which says nothing of it, and needs some time of the processor to go: half a
+// second in all, once in the agent's life.
 Result<void> CgroupTree::clear_top() {
-  static constexpr int max_rounds = 16;
+  static constexpr int max_rounds = 32;
   std::string leaf = mount_ + parent_ + "-rest";
   Result<UniqueFd> from = open_group(AT_FDCWD, mount_ + top_);
   if (!from) return std::unexpected(from.error());
@@ -185,6 +188,7 @@ Result<void> CgroupTree::clear_top() {
     std::vector<Pid> pids;
     list_processes(from->get(), pids);
     if (pids.empty()) return {};
+    if (round > 1) ::poll(nullptr, 0, round);  // milliseconds
     for (Pid pid : pids) {
       Result<UniqueFd> procs = open_file(leaf + "/cgroup.procs", O_WRONLY);
       if (!procs) return std::unexpected(procs.error());
