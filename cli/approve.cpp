@@ -8,22 +8,14 @@
 namespace gitproc {
 
 void add_approve(CLI::App& app, Session& session) {
-  struct Options {
-    RequestArguments args;
-    bool does_not_wait = false;
-  };
-  auto options = std::make_shared<Options>();
+  auto args = std::make_shared<RequestArguments>();
   CLI::App* command =
       app.add_subcommand("approve", "Let a commit go ahead that removes much, and is held for that");
-  command
-      ->add_option("commit", options->args.commit,
-                   "Only if this is the one that is held (default: whichever is)")
+  command->add_option("commit", args->commit, "Only if this is the one that is held (default: whichever is)")
       ->type_name("COMMIT");
-  command->add_flag("--no-wait", options->does_not_wait, "Do not wait until it has settled");
-  add_agent_options(*command, session, PrintsData::yes);
-  command->callback([&session, options] {
-    options->args.wait = !options->does_not_wait;
-    session.exit_code = settle(session, {.command = RequestCommand::approve, .args = options->args});
+  add_settle_options(*command, session, *args);
+  command->callback([&session, args] {
+    session.exit_code = settle(session, {.command = RequestCommand::approve, .args = *args});
   });
 }
 

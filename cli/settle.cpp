@@ -1,5 +1,6 @@
 #include "cli/settle.h"
 
+#include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/answer.h"
@@ -26,6 +27,11 @@ void print_outcome(const Json& outcome, Session& session) {
 }
 
 }  // namespace
+
+void add_settle_options(CLI::App& command, Session& session, RequestArguments& args) {
+  command.add_flag_callback("--no-wait", [&args] { args.wait = false; }, "Do not wait until it has settled");
+  add_agent_options(command, session, PrintsData::yes);
+}
 
 ExitCode settle(Session& session, const Request& request) {
   Result<Client> client = session.connect();
