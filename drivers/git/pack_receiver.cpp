@@ -100,8 +100,9 @@ Result<void> read_ssh_files(const FetchJob& job, const std::string& home, Creden
   return {};
 }
 
-// libgit2 looks for .ssh/known_hosts in the home folder, which it is told to be this one; the worker works in it, so
-// that it needs no right to reach it once it is somebody else.
+// libgit2 looks for .ssh/known_hosts in the home folder, which it is told to be this one (before 1.7 it takes the folder
+// of the user's configuration for it, which GitLibrary has set to nowhere); the worker works in it, so that it needs no
+// right to reach it once it is somebody else.
 Result<void> lay_out_known_hosts(const FetchJob& job, const Credentials& credentials) {
   std::string folder = job.scratch + "/.ssh";
   if (Result<void> made = make_directories(folder, 0755); !made) return made;
@@ -111,6 +112,7 @@ Result<void> lay_out_known_hosts(const FetchJob& job, const Credentials& credent
   if (!fd) return std::unexpected(fd.error());
   if (int failed = write_all(fd->get(), credentials.known_hosts); failed != 0)
     return fail_with_errno("cannot write '" + file + "'", failed);
+  git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, ".");
   if (::chdir(job.scratch.c_str()) != 0) return fail_with_errno("cannot enter '" + job.scratch + "'");
   return {};
 }
