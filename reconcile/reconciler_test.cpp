@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "testing/catch.h"
+#include "reconcile/world_for_tests.h"
 
 using namespace gitproc;
 using namespace std::chrono_literals;
@@ -70,59 +70,17 @@ auto limited_to(std::uint64_t tasks) {
 }
 void desired_stopped(Unit& unit) { unit.is_desired_running = false; }
 
-ObjectId id_of(unsigned number) {
-  ObjectId id;
-  id.bytes[19] = static_cast<std::uint8_t>(number);
-  return id;
-}
-
-class World {
+class World : public WorldForTests {
  public:
   explicit World(DurableState durable = {}, std::vector<AdoptedService> adopted = {}) {
     reconciler = std::make_unique<Reconciler>(Reconciler::Options{.boot_id = "boot", .seed = 7},
                                               std::move(durable), std::move(adopted));
   }
 
-  void commit(unsigned number, std::vector<UnitPtr> units) {
-    UnitMap map;
-    for (UnitPtr& unit : units)
-      map.emplace(unit->name, unit);
-    commits[id_of(number)] = std::move(map);
-    happens(TipObserved{"main", id_of(number), ""});
-  }
-  void broken_commit(unsigned number) {
-    broken.insert(id_of(number));
-    happens(TipObserved{"main", id_of(number), ""});
-  }
-
-  void happens(Event event) {
-    events.push_back(std::move(event));
-    settle();
-  }
-
-  void settle() {
-    for (int round = 0; round < 1000; ++round) {
-      bool is_due = reconciler->next_deadline() <= now.instant;
-      if (events.empty() && !is_due && round > 0) return;
-      std::vector<Event> batch = std::exchange(events, {});
-      for (Command& command : reconciler->step(batch, now)) {
-        std::visit([this](auto& what) { carry_out(what); }, command);
-      }
-    }
-    FAIL("the world does not come to rest");
-  }
-
-  void wait(Duration span) {
-    Instant end = now.instant + span;
-    while (reconciler->next_deadline() <= end) {
-      Instant next = std::max(now.instant, reconciler->next_deadline());
-      now.wall += next - now.instant;
-      now.instant = next;
-      settle();
-    }
-    now.wall += end - now.instant;
-    now.instant = end;
-    settle();
+  void step() override {
+    std::vector<Event> batch = std::exchange(events, {});
+    for (Command& command : reconciler->step(batch, now))
+      std::visit([this](const auto& what) { carry_out(what); }, command);
   }
 
   void exits(const std::string& name, ExitStatus status) {
@@ -131,38 +89,7 @@ class World {
     happens(ProcessExited{*reconciler->find(name), pid, status, false});
   }
 
-  void carry_out(const LoadCommit& load) {
-    CommitInfo info{.id = load.commit, .tree = load.commit, .author = "A", .subject = "s", .at = {}};
-    if (unreadable.contains(load.commit)) {
-      events.push_back(CommitUnreadable{load.commit, "missing object"});
-      return;
-    }
-    if (broken.contains(load.commit)) {
-      events.push_back(CommitRejected{info, {{"web.service", 3, 1, Severity::error, "bad value"}}});
-      return;
-    }
-    const UnitMap& wanted = commits.at(load.commit);
-    CommitLoaded loaded{.commit = info, .changes = {}, .warnings = {}};
-    for (const auto& [name, unit] : wanted) {
-      auto known = catalog.find(name);
-      if (known == catalog.end() || known->second->fingerprint != unit->fingerprint)
-        loaded.changes.push_back({name, unit});
-    }
-    for (const auto& [name, unit] : catalog) {
-      if (!wanted.contains(name)) loaded.changes.push_back({name, nullptr});
-    }
-    catalog = wanted;
-    events.push_back(std::move(loaded));
-  }
-  void carry_out(const ExportTree& tree) { events.push_back(TreeExported{tree.commit, ""}); }
-  // Nothing here has a remote; remotes_test.cpp tells their stories.
-  void carry_out(const Fetch&) {}
-  void carry_out(const CompareTips&) {}
-  void carry_out(const MoveBranch&) {}
-  void carry_out(const SetMarker& marker) {
-    markers.erase(marker.marker);
-    if (marker.commit) markers.emplace(marker.marker, *marker.commit);
-  }
+  using WorldForTests::carry_out;
   void carry_out(const Spawn& spawn) {
     if (spawn.phase != ExecPhase::start) return;
     const std::string& name = spawn.unit->name;
@@ -181,52 +108,22 @@ class World {
     }
     if (kill.awaits_empty && !alive.contains(name)) events.push_back(Emptied{kill.service});
   }
-  void carry_out(const AwaitMainPid&) {}
-  void carry_out(const CleanUp&) {}
   void carry_out(const AdjustLimits& adjust) {
     const auto& limit = adjust.unit->resources->tasks_max;
     log.push_back("adjust " + adjust.unit->name + " to " + (limit ? std::to_string(limit->value) : "none"));
   }
-  void carry_out(const FindSurvivors&) {}
-  void carry_out(const CheckConditions& check) {
-    events.push_back(ConditionsChecked{check.service, true, false, ""});
-  }
-  void carry_out(const Preflight& check) {
-    events.push_back(PreflightChecked{check.service, check.unit->fingerprint,
-                                      missing.contains(check.unit->name) ? "no executable" : ""});
-  }
-  void carry_out(const StartProbe&) {}
-  void carry_out(const CancelProbe&) {}
-  void carry_out(const RunRecord&) {}
-  void carry_out(const Answer& answer) {
-    answers[answer.request] = answer.error ? answer.error->message : "done";
-  }
-  void carry_out(const Announce&) {}
   void carry_out(const ExitAgent&) { has_exited = true; }
 
   std::string request(ServiceVerb verb, const std::string& name) {
     RequestId id{++last_request};
     happens(ServiceRequested{id, verb, name, "uid 0"});
-    return answers.contains(id) ? answers[id] : "(waiting)";
-  }
-  std::string sync() {
-    RequestId id{++last_request};
-    happens(SyncRequested{.request = id, .waits = true, .retries = false, .by = "uid 0"});
-    return answers.contains(id) ? answers[id] : "(waiting)";
-  }
-  std::string rollback(std::optional<unsigned> number) {
-    RequestId id{++last_request};
-    std::optional<ObjectId> commit = number ? std::optional(id_of(*number)) : std::nullopt;
-    happens(RollbackRequested{
-        .request = id, .commit = commit, .by = "uid 0", .reason = "", .until = {}, .waits = true});
-    return answers.contains(id) ? answers[id] : "(waiting)";
+    return answer_of(id);
   }
   std::vector<std::string> take_log() { return std::exchange(log, {}); }
   std::string state(const std::string& name) {
     auto view = reconciler->service(name);
     return view ? std::string(to_string(view->state)) : "(none)";
   }
-  std::string sync_state() { return std::string(to_string(reconciler->node().sync)); }
 
   static std::string join(const std::vector<std::string>& words) {
     std::string joined;
@@ -235,19 +132,9 @@ class World {
     return joined;
   }
 
-  std::unique_ptr<Reconciler> reconciler;
-  Now now{Instant(1h), WallTime(1000h)};
-  std::vector<Event> events;
-  std::map<ObjectId, UnitMap> commits;
-  std::set<ObjectId> broken, unreadable;
-  UnitMap catalog;
   std::map<std::string, Pid> alive;
-  std::set<std::string> immortal, missing;
+  std::set<std::string> immortal;
   std::vector<std::string> log;
-  std::map<RequestId, std::string> answers;
-  std::map<Marker, ObjectId> markers;
-  Pid last_pid = 100;
-  std::uint64_t last_request = 0;
   bool has_exited = false;
 };
 
@@ -336,7 +223,7 @@ TEST_CASE("a failed service degrades the node until sync, start or a change of i
   CHECK(world.take_log() == Log{"start web 2"});
 }
 
-TEST_CASE("a stop is a hold that outlives commits; dependents wait for it and come back by themselves") {
+TEST_CASE("a stop is a hold that outlives commits, dependents wait for it and come back by themselves") {
   World world;
   world.commit(1, {make_unit("db"), make_unit("web", needs("db"))});
   world.take_log();
@@ -488,7 +375,7 @@ TEST_CASE("what changed while the agent was away is compared with what runs, not
 }
 
 TEST_CASE(
-    "what an earlier agent started and no commit knows is stopped; what only the new commit knows is kept") {
+    "what an earlier agent started and no commit knows is stopped, what only the new commit knows is kept") {
   auto running = [](const UnitPtr& unit, Pid pid) {
     AdoptedService service{.name = unit->name, .fingerprint = unit->fingerprint};
     service.main = AdoptedProcess{pid, true};

@@ -5,19 +5,12 @@
 
 #include "reconcile/plan/guard.h"
 #include "reconcile/reconciler.h"
-#include "testing/catch.h"
+#include "reconcile/world_for_tests.h"
 
 using namespace gitproc;
 using namespace std::chrono_literals;
 
 namespace {
-
-ObjectId id_of(unsigned number) {
-  ObjectId id;
-  id.bytes[18] = static_cast<std::uint8_t>(number >> 8);
-  id.bytes[19] = static_cast<std::uint8_t>(number);
-  return id;
-}
 
 // "web bad" is a unit called web whose process ends at once, "web slow" one that never gets ready; with any other
 // word it runs well.
@@ -46,7 +39,7 @@ UnitPtr make_unit(const std::string& name, const std::string& word = "1", const 
   return unit;
 }
 
-class Node {
+class Node : public WorldForTests {
  public:
   explicit Node(Reconciler::Options given) : options(std::move(given)) { start_agent(); }
 
@@ -73,75 +66,23 @@ class Node {
   // kill -9 before the `commands`th command from now on is carried out.
   void kill_agent_after(unsigned commands) { lives_for = commands; }
 
-  void settle() {
-    for (int round = 0; round < 2000; ++round) {
-      bool is_due = reconciler->next_deadline() <= now.instant;
-      if (events.empty() && !is_due && round > 0) return;
-      std::vector<Event> batch = std::exchange(events, {});
-      bool is_killed = false;
-      for (Command& command : reconciler->step(batch, now)) {
-        is_killed = lives_for && (*lives_for)-- == 0;
-        if (is_killed) break;
-        std::visit([this](auto& what) { carry_out(what); }, command);
-      }
-      if (is_killed) {
-        lives_for.reset();
-        ++kills;
-        start_agent();
-        continue;
-      }
-      disk = reconciler->durable();
+  void step() override {
+    std::vector<Event> batch = std::exchange(events, {});
+    bool is_killed = false;
+    for (Command& command : reconciler->step(batch, now)) {
+      is_killed = lives_for && (*lives_for)-- == 0;
+      if (is_killed) break;
+      std::visit([this](const auto& what) { carry_out(what); }, command);
     }
-    FAIL("the node does not come to rest");
-  }
-  void happens(Event event) {
-    events.push_back(std::move(event));
-    settle();
-  }
-  void wait(Duration span) {
-    Instant end = now.instant + span;
-    while (reconciler->next_deadline() <= end) {
-      Instant next = std::max(now.instant, reconciler->next_deadline());
-      now.wall += next - now.instant;
-      now.instant = next;
-      settle();
+    if (is_killed) {
+      lives_for.reset();
+      ++kills;
+      return start_agent();
     }
-    now.wall += end - now.instant;
-    now.instant = end;  // nothing is due: an agent sleeps
+    disk = reconciler->durable();
   }
-
-  // --- people ---
-  void commit(unsigned number, std::vector<UnitPtr> units) {
-    UnitMap map;
-    for (UnitPtr& unit : units)
-      map.emplace(unit->name, unit);
-    commits[id_of(number)] = std::move(map);
-    move(number);
-  }
-  void move(unsigned number) {
-    tip = id_of(number);
-    happens(TipObserved{branch, tip, ""});
-  }
-  std::string sync(bool retries = false) {
-    RequestId id{++last_request};
-    happens(SyncRequested{.request = id, .waits = true, .retries = retries, .by = "uid 0"});
-    return answer_of(id);
-  }
-  std::string rollback(unsigned number) {
-    RequestId id{++last_request};
-    happens(RollbackRequested{.request = id, .commit = id_of(number), .by = "uid 0", .reason = ""});
-    return answer_of(id);
-  }
-  std::string approve(std::optional<unsigned> number = std::nullopt) {
-    RequestId id{++last_request};
-    std::optional<ObjectId> commit = number ? std::optional(id_of(*number)) : std::nullopt;
-    happens(ApproveRequested{.request = id, .commit = commit, .by = "uid 0"});
-    return answer_of(id);
-  }
-  std::string answer_of(RequestId id) { return answers.contains(id) ? answers[id] : "(waiting)"; }
 
   // --- what is to be seen ---
-  std::string sync_state() { return std::string(to_string(reconciler->node().sync)); }
   // "api 1, web 2": what runs, in which version.
   std::string running() {
     std::string text;
@@ -166,35 +107,16 @@ class Node {
   }
 
   // --- drivers ---
+  using WorldForTests::carry_out;
   void carry_out(const LoadCommit& load) {
-    CommitInfo info{.id = load.commit, .tree = load.commit, .author = "A", .subject = "s", .at = {}};
-    if (broken.contains(load.commit)) {
-      events.push_back(CommitRejected{info, {{"web.service", 3, 1, Severity::error, "bad value"}}});
-      return;
-    }
     bool is_refused = !load.was_applied && !load.branch.empty() && too_old.contains(load.commit);
-    if (is_refused) {
-      events.push_back(CommitRejected{info, {{.file = "", .message = "is too old"}}, std::nullopt});
-      return;
-    }
-    const UnitMap& wanted = commits.at(load.commit);
-    CommitLoaded loaded{.commit = info, .changes = {}, .warnings = {}};
-    if (options.verifies_signatures && !load.was_applied)
-      loaded.verified = VerifiedCommit{.branch = load.branch, .commit = load.commit};
-    for (const auto& [name, unit] : wanted) {
-      auto known = catalog.find(name);
-      if (known == catalog.end() || known->second != unit) loaded.changes.push_back({name, unit});
-    }
-    for (const auto& [name, unit] : catalog) {
-      if (!wanted.contains(name)) loaded.changes.push_back({name, nullptr});
-    }
-    catalog = wanted;
-    events.push_back(std::move(loaded));
+    if (!is_refused) return WorldForTests::carry_out(load);
+    events.push_back(
+        CommitRejected{info_of(load.commit), {{.file = "", .message = "is too old"}}, std::nullopt});
   }
-  void carry_out(const ExportTree& tree) { events.push_back(TreeExported{tree.commit, ""}); }
-  void carry_out(const SetMarker& marker) {
-    markers.erase(marker.marker);
-    if (marker.commit) markers.emplace(marker.marker, *marker.commit);
+  std::optional<VerifiedCommit> verified_by(const LoadCommit& load) const override {
+    if (!options.verifies_signatures || load.was_applied) return std::nullopt;
+    return VerifiedCommit{.branch = load.branch, .commit = load.commit};
   }
   void carry_out(const Spawn& spawn) {
     if (spawn.phase != ExecPhase::start) return;
@@ -219,20 +141,7 @@ class Node {
     }
     if (kill.awaits_empty && !alive.contains(name)) events.push_back(Emptied{kill.service});
   }
-  void carry_out(const AwaitMainPid&) {}
-  void carry_out(const CleanUp&) {}
-  void carry_out(const Fetch&) {}
-  void carry_out(const CompareTips&) {}
-  void carry_out(const MoveBranch&) {}
   void carry_out(const AdjustLimits& adjust) { alive.at(adjust.unit->name).limits = *adjust.unit->resources; }
-  void carry_out(const FindSurvivors&) {}
-  void carry_out(const CheckConditions&) {}
-  void carry_out(const Preflight& check) {
-    events.push_back(PreflightChecked{check.service, check.unit->fingerprint,
-                                      missing.contains(check.unit->name) ? "no executable" : ""});
-  }
-  void carry_out(const StartProbe&) {}
-  void carry_out(const CancelProbe&) {}
   void carry_out(const RunRecord& record) {
     if (record.kind == RunRecord::Kind::ended && record.latch) {
       latches[record.name] = {catalog.contains(record.name) ? catalog[record.name]->fingerprint : 0,
@@ -241,13 +150,9 @@ class Node {
     if (record.kind == RunRecord::Kind::stamped) alive.at(record.name).unit = catalog.at(record.name);
     if (record.kind == RunRecord::Kind::forgotten) latches.erase(record.name);
   }
-  void carry_out(const Answer& answer) {
-    answers[answer.request] = answer.error ? answer.error->message : "done";
-  }
   void carry_out(const Announce& news) {
     if (news.service.empty()) told.push_back(news.kind + (news.reason.empty() ? "" : ": " + news.reason));
   }
-  void carry_out(const ExitAgent&) {}
 
   bool has_told(const std::string& words) { return std::find(told.begin(), told.end(), words) != told.end(); }
 
@@ -258,26 +163,14 @@ class Node {
     ResourceControl limits;
   };
   const Reconciler::Options options;
-  std::unique_ptr<Reconciler> reconciler;
   DurableState disk;
-  Now now{Instant(1h), WallTime(1000h)};
-  std::vector<Event> events;
-  std::map<ObjectId, UnitMap> commits;
-  std::set<ObjectId> broken, too_old;
-  std::set<std::string> missing;
-  std::optional<ObjectId> tip;
-  std::string branch = "main";
-  UnitMap catalog;
+  std::set<ObjectId> too_old;
   std::map<std::string, Process> alive;
   std::map<std::string, std::pair<std::uint64_t, Latch>> latches;
   std::map<std::string, unsigned> starts;
-  std::map<RequestId, std::string> answers;
-  std::map<Marker, ObjectId> markers;
   std::vector<std::string> told;
   std::optional<unsigned> lives_for;
   unsigned kills = 0;
-  Pid last_pid = 100;
-  std::uint64_t last_request = 0;
 };
 
 Node node_that_rolls_back() { return Node({.boot_id = "boot", .seed = 7, .auto_rollback = true}); }
@@ -315,7 +208,7 @@ TEST_CASE("a commit whose changed service fails is undone by itself, once, and n
   CHECK(node.sync() != "done");
 }
 
-TEST_CASE("an unrelated commit that still holds what failed is not tried; one that fixes it is, at once") {
+TEST_CASE("an unrelated commit that still holds what failed is not tried, one that fixes it is, at once") {
   Node node = node_that_rolls_back();
   node.commit(1, {make_unit("web")});
   node.wait(11s);
@@ -356,7 +249,7 @@ TEST_CASE("'sync --retry' tries what failed again, once more") {
   CHECK(node.rollbacks() == 2);
 }
 
-TEST_CASE("a service that never gets ready fails the commit at the deadline; one that loops does, too") {
+TEST_CASE("a service that never gets ready fails the commit at the deadline, one that loops does, too") {
   for (const char* word : {"slow", "looping"}) {
     Node node = node_that_rolls_back();
     node.commit(1, {make_unit("web")});
@@ -454,7 +347,7 @@ TEST_CASE("a rollback by hand goes before an automatic one, and holds through la
   CHECK(node.running() == "web 5");
 }
 
-TEST_CASE("an operator may roll back to what failed; when it is healthy then, it is no longer denied") {
+TEST_CASE("an operator may roll back to what failed, when it is healthy then, it is no longer denied") {
   Node node = node_that_rolls_back();
   node.commit(1, {make_unit("web")});
   node.wait(11s);

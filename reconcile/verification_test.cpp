@@ -4,6 +4,7 @@
 #include <set>
 
 #include "reconcile/reconciler.h"
+#include "reconcile/world_for_tests.h"
 #include "testing/catch.h"
 
 using namespace gitproc;
@@ -11,97 +12,46 @@ using namespace std::chrono_literals;
 
 namespace {
 
-ObjectId id_of(unsigned number) {
-  ObjectId id;
-  id.bytes[19] = static_cast<std::uint8_t>(number);
-  return id;
-}
-
-CommitInfo info_of(const ObjectId& commit) {
-  return {.id = commit, .tree = commit, .author = "A", .subject = "s", .at = {}};
-}
-
 VerifiedCommit verified_as(unsigned number, const std::string& branch = "main") {
   return {.branch = branch, .commit = id_of(number), .at = WallTime(1h), .from = id_of(1)};
 }
 
 // Answers each LoadCommit as the signatures say, and each export well.
-class Node {
+class Node : public WorldForTests {
  public:
   explicit Node(DurableState durable = {}, bool verifies_signatures = true, bool has_remote = false)
-      : verifies(verifies_signatures),
-        reconciler(
-            {.boot_id = "boot",
-             .seed = 7,
-             .verifies_signatures = verifies_signatures,
-             .remote = has_remote ? std::optional(Reconciler::Remote{.poll_interval = 1h}) : std::nullopt},
-            std::move(durable), {}) {}
-
-  void tip(unsigned number, const std::string& branch = "main") {
-    happens(TipObserved{branch, id_of(number), ""});
-  }
-  std::string rollback(unsigned number) {
-    RequestId id{++requests};
-    happens(RollbackRequested{
-        .request = id, .commit = id_of(number), .by = "uid 0", .reason = "", .until = {}, .waits = true});
-    return answers.contains(id) ? answers[id] : "(waiting)";
-  }
-  std::string sync(bool retries) {
-    RequestId id{++requests};
-    happens(SyncRequested{.request = id, .waits = true, .retries = retries, .by = "uid 0"});
-    return answers.contains(id) ? answers[id] : "(waiting)";
+      : verifies(verifies_signatures) {
+    Reconciler::Options options{.boot_id = "boot", .seed = 7, .verifies_signatures = verifies_signatures};
+    if (has_remote) options.remote = Reconciler::Remote{.poll_interval = 1h};
+    reconciler =
+        std::make_unique<Reconciler>(std::move(options), std::move(durable), std::vector<AdoptedService>{});
   }
 
-  void happens(Event event) {
-    events.push_back(std::move(event));
-    settle();
-  }
-  void settle() {
-    for (int round = 0; round < 100 && (!events.empty() || reconciler.next_deadline() <= now.instant);
-         ++round) {
-      std::vector<Event> batch = std::exchange(events, {});
-      for (const Command& command : reconciler.step(batch, now))
-        std::visit([this](const auto& what) { carry_out(what); }, command);
-    }
+  void observe(unsigned number, const std::string& of = "main") {
+    happens(TipObserved{of, id_of(number), ""});
   }
 
-  void wait(Duration span) {
-    now.instant += span;
-    now.wall += span;
-    settle();
+  void step() override {
+    std::vector<Event> batch = std::exchange(events, {});
+    for (const Command& command : reconciler->step(batch, now))
+      std::visit([this](const auto& what) { carry_out(what); }, command);
   }
 
+  using WorldForTests::carry_out;
   void carry_out(const LoadCommit& load) {
     asked.push_back(load);
-    CommitInfo info = info_of(load.commit);
     bool is_refused = !load.was_applied && refused.contains({load.commit, load.branch});
-    if (is_refused) {
-      events.push_back(CommitRejected{info, {{.file = "", .message = "is not signed"}}, std::nullopt});
-      return;
-    }
-    if (unreadable.contains(load.commit)) {
-      events.push_back(CommitUnreadable{load.commit, "missing object"});
-      return;
-    }
-    std::optional<VerifiedCommit> verified;
-    if (verifies && !load.was_applied)
-      verified =
-          VerifiedCommit{.branch = load.branch, .commit = load.commit, .at = WallTime(1h), .from = id_of(1)};
-    if (broken.contains(load.commit)) {
-      events.push_back(CommitRejected{info, {{"a.service", 3, 1, Severity::error, "bad"}}, verified});
-      return;
-    }
-    events.push_back(CommitLoaded{.commit = info, .changes = {}, .warnings = {}, .verified = verified});
+    if (!is_refused) return WorldForTests::carry_out(load);
+    events.push_back(
+        CommitRejected{info_of(load.commit), {{.file = "", .message = "is not signed"}}, std::nullopt});
+  }
+  std::optional<VerifiedCommit> verified_by(const LoadCommit& load) const override {
+    if (!verifies || load.was_applied) return std::nullopt;
+    return VerifiedCommit{.branch = load.branch, .commit = load.commit, .at = WallTime(1h), .from = id_of(1)};
   }
   void carry_out(const ExportTree& tree) {
     exported.push_back(tree.commit);
-    events.push_back(TreeExported{tree.commit, ""});
-  }
-  void carry_out(const SetMarker& marker) {
-    if (marker.marker == Marker::verified) verified_marker = marker.commit;
-  }
-  void carry_out(const Answer& answer) {
-    answers[answer.request] = answer.error ? answer.error->message : "done";
+    WorldForTests::carry_out(tree);
   }
   void carry_out(const MoveBranch& move) { moves.push_back(move); }
   // Each tip is the child of the one before.
@@ -113,52 +63,47 @@ class Node {
                                   .is_remote_after_base = true,
                                   .is_remote_after_applied = true});
   }
-  void carry_out(const auto&) {}
 
-  std::string sync_state() { return std::string(to_string(reconciler.node().sync)); }
-  std::optional<ObjectId> applied() { return reconciler.node().applied_commit; }
-  VerifiedCommits known() { return reconciler.durable().verified; }
+  std::optional<ObjectId> verified_marker() {
+    auto found = markers.find(Marker::verified);
+    return found != markers.end() ? std::optional(found->second) : std::nullopt;
+  }
+  std::optional<ObjectId> applied() { return reconciler->node().applied_commit; }
+  VerifiedCommits known() { return reconciler->durable().verified; }
 
-  bool verifies;  // what is asked of it is judged
-  Reconciler reconciler;
-  Now now{Instant(1h), WallTime(1000h)};
-  std::vector<Event> events;
+  bool verifies;                                       // what is asked of it is judged
   std::set<std::pair<ObjectId, std::string>> refused;  // by commit, and as whose tip
-  std::set<ObjectId> broken, unreadable;
   std::vector<LoadCommit> asked;
   std::vector<ObjectId> exported;
   std::vector<MoveBranch> moves;
-  std::optional<ObjectId> verified_marker;
-  std::map<RequestId, std::string> answers;
-  std::uint64_t requests = 0;
 };
 
 }  // namespace
 
 TEST_CASE("what is verified is remembered, for each branch, and shown by a ref") {
   Node node;
-  node.tip(1);
-  node.tip(2);
+  node.observe(1);
+  node.observe(2);
   CHECK(node.known() == VerifiedCommits{verified_as(2)});
-  CHECK(node.verified_marker == id_of(2));
+  CHECK(node.verified_marker() == id_of(2));
   CHECK(node.asked.back().branch == "main");
   CHECK(node.asked.back().verified == VerifiedCommits{verified_as(1)});
   node.happens(BranchSwitched{"testing", false, {}});
-  node.tip(3, "testing");
+  node.observe(3, "testing");
   CHECK(node.known() == VerifiedCommits{verified_as(2), verified_as(3, "testing")});
 }
 
 TEST_CASE("what is refused is not applied, and what was found good is not forgotten") {
   Node node;
-  node.tip(1);
+  node.observe(1);
   node.refused = {{id_of(2), "main"}};
-  node.tip(2);
+  node.observe(2);
   CHECK(node.sync_state() == "rejected");
-  CHECK(node.reconciler.node().error == "is not signed");
+  CHECK(node.reconciler->node().error == "is not signed");
   CHECK(node.applied() == id_of(1));
   CHECK(node.exported == std::vector{id_of(1)});
   CHECK(node.known() == VerifiedCommits{verified_as(1)});
-  CHECK(node.verified_marker == id_of(1));
+  CHECK(node.verified_marker() == id_of(1));
   // Until it is asked for again, when its key is listed perhaps.
   CHECK(node.sync(false) == "rejected: is not signed");
   node.refused.clear();
@@ -168,31 +113,31 @@ TEST_CASE("what is refused is not applied, and what was found good is not forgot
 
 TEST_CASE("a signed commit with a bad unit is verified, though rejected") {
   Node node;
-  node.tip(1);
+  node.observe(1);
   node.broken = {id_of(2)};
-  node.tip(2);
+  node.observe(2);
   CHECK(node.sync_state() == "rejected");
   CHECK(node.known() == VerifiedCommits{verified_as(2)});
-  CHECK(node.verified_marker == id_of(2));
+  CHECK(node.verified_marker() == id_of(2));
 }
 
 TEST_CASE("a rollback to what is not signed is none") {
   Node node;
-  node.tip(1);
-  node.tip(2);
+  node.observe(1);
+  node.observe(2);
   node.refused = {{id_of(7), ""}};
   CHECK(node.rollback(7) == "cannot roll back: is not signed");
-  CHECK_FALSE(node.reconciler.node().pin);
+  CHECK_FALSE(node.reconciler->node().pin);
   CHECK(node.applied() == id_of(2));
   CHECK(node.sync_state() == "synced");
 }
 
 TEST_CASE("a commit that is too old as a tip may be rolled back to, and is too old again afterwards") {
   Node node;
-  node.tip(1);
-  node.tip(2);
+  node.observe(1);
+  node.observe(2);
   node.refused = {{id_of(1), "main"}};
-  node.tip(1);
+  node.observe(1);
   CHECK(node.sync_state() == "rejected");
   CHECK(node.applied() == id_of(2));
   CHECK(node.rollback(1) == "done");
@@ -204,12 +149,12 @@ TEST_CASE("a commit that is too old as a tip may be rolled back to, and is too o
 
 TEST_CASE("what is too old as the tip of one branch is judged anew as that of another") {
   Node node;
-  node.tip(2);
+  node.observe(2);
   node.refused = {{id_of(1), "main"}};
-  node.tip(1);
+  node.observe(1);
   CHECK(node.sync_state() == "rejected");
   node.happens(BranchSwitched{"testing", false, {}});
-  node.tip(1, "testing");
+  node.observe(1, "testing");
   CHECK(node.sync_state() == "synced");
   CHECK(node.applied() == id_of(1));
 }
@@ -221,7 +166,7 @@ TEST_CASE(
   SECTION("it was verified then") {
     durable.verified = {verified_as(1)};
     Node node(durable);
-    node.tip(1);
+    node.observe(1);
     REQUIRE(node.asked.size() == 1);
     CHECK(node.asked.front().was_applied);
     CHECK(node.sync_state() == "synced");
@@ -229,7 +174,7 @@ TEST_CASE(
   SECTION("it was not, and is not signed") {
     Node node(durable);
     node.refused = {{id_of(1), "main"}};
-    node.tip(1);
+    node.observe(1);
     REQUIRE(node.asked.size() == 2);
     CHECK_FALSE(node.asked.back().was_applied);
     CHECK(node.sync_state() == "rejected");
@@ -237,7 +182,7 @@ TEST_CASE(
   }
   SECTION("it was not, but is signed: nothing is applied twice") {
     Node node(durable);
-    node.tip(1);
+    node.observe(1);
     CHECK(node.asked.size() == 2);
     CHECK(node.sync_state() == "synced");
     CHECK(node.exported.size() == 1);
@@ -247,10 +192,10 @@ TEST_CASE(
 
 TEST_CASE("a commit that is there already can be rolled back to although it cannot be judged as the tip") {
   Node node;
-  node.tip(1);
+  node.observe(1);
   node.happens(BranchSwitched{"testing", false, {}});
   node.unreadable = {id_of(1)};
-  node.tip(1, "testing");
+  node.observe(1, "testing");
   CHECK(node.sync_state() == "error");
   CHECK(node.rollback(1) == "done");
   CHECK(node.sync_state() == "synced");
@@ -261,7 +206,7 @@ TEST_CASE("what was applied but could not be read is loaded although it is too o
   durable.applied = id_of(1);
   Node node(durable);
   node.unreadable = {id_of(1)};
-  node.tip(1);
+  node.observe(1);
   CHECK(node.sync_state() == "error");
   node.unreadable.clear();
   node.refused = {{id_of(1), "main"}};
@@ -274,14 +219,14 @@ TEST_CASE("what was applied but could not be read is loaded although it is too o
   std::size_t loads = node.asked.size();
   node.wait(31s);
   CHECK(node.asked.size() == loads);
-  CHECK(node.reconciler.durable().history.size() == 1);
+  CHECK(node.reconciler->durable().history.size() == 1);
 }
 
 TEST_CASE("without a policy nothing is judged twice") {
   DurableState durable;
   durable.applied = id_of(1);
   Node node(durable, false);
-  node.tip(1);
+  node.observe(1);
   CHECK(node.asked.size() == 1);
   CHECK(node.sync_state() == "synced");
 }
@@ -317,7 +262,7 @@ TEST_CASE("the local branch is moved along to what met the policy, and to nothin
   CHECK(node.moves == std::vector{made});
   // Neither is it later, nor by a restart.
   node.happens(Fetched{});
-  Node again(node.reconciler.durable(), true, true);
+  Node again(node.reconciler->durable(), true, true);
   again.refused = node.refused;
   again.happens(TipObserved{"main", id_of(1), "", id_of(2)});
   CHECK(again.sync_state() == "rejected");
@@ -349,7 +294,7 @@ TEST_CASE("another policy judges anew what the old one refused, and what nobody 
   PolicyChanged strict{
       .min_healthy_time = 10s, .rollout_deadline = 5min, .verifies_signatures = true, .judges_anew = true};
   Node node({}, /*verifies=*/false);
-  node.tip(1);
+  node.observe(1);
   CHECK(node.known().empty());
   node.refused = {{id_of(2), "main"}};
   node.verifies = true;
@@ -357,7 +302,7 @@ TEST_CASE("another policy judges anew what the old one refused, and what nobody 
   CHECK(node.known() == VerifiedCommits{verified_as(1)});
   CHECK(node.sync_state() == "synced");
   CHECK(node.exported == std::vector{id_of(1)});
-  node.tip(2);
+  node.observe(2);
   CHECK(node.sync_state() == "rejected");
   // Something else has changed: that is no reason to ask again.
   strict.judges_anew = false;
@@ -375,9 +320,9 @@ TEST_CASE("another policy judges anew what the old one refused, and what nobody 
 
 TEST_CASE("a policy that is given up lets go what it refused") {
   Node node;
-  node.tip(1);
+  node.observe(1);
   node.refused = {{id_of(2), "main"}};
-  node.tip(2);
+  node.observe(2);
   CHECK(node.sync_state() == "rejected");
   node.refused.clear();
   node.happens(PolicyChanged{.min_healthy_time = 10s, .rollout_deadline = 5min, .judges_anew = true});
