@@ -261,7 +261,7 @@ TEST_CASE("start prints the process, and one that fails does not hide the others
   CHECK(Json::parse(run({"start", "a", "b", "--json"}, agent.path()).out).size() == 2);
 }
 
-TEST_CASE("logs of several services are headed blocks; followed, each line is prefixed") {
+TEST_CASE("logs of several services are headed blocks, followed, each line is prefixed") {
   FakeAgent agent([](const Request& request) {
     if (!request.args.follow) {
       return success_response(

@@ -32,7 +32,7 @@ function(gitproc_room name folder)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE ${name} gitproc_testing gitproc_warnings ${ARG_PRIVATE} ${ARG_TEST_LINK})
     target_compile_definitions(${name}_test PRIVATE GITPROC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    catch_discover_tests(${name}_test TEST_PREFIX "${folder}: "
+    catch_discover_tests(${name}_test TEST_PREFIX "${folder}: " ${GITPROC_FAIL_UNLESS_FOUND}
       PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: " TIMEOUT 300)
   endif()
 

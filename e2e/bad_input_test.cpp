@@ -7,11 +7,7 @@
 
 using namespace e2e;
 
-namespace {
-
-const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("a bad commit is rejected whole, with file and line, and verify finds the same before") {
   struct Mistake {

@@ -75,7 +75,7 @@ std::map<std::string, std::set<std::string>> planned(Sandbox& author) {
 
 }  // namespace
 
-TEST_CASE("ten nodes converge to a push, each on what is its own; who was away catches up") {
+TEST_CASE("ten nodes converge to a push, each on what is its own, who was away catches up") {
   if (!has_program("git-daemon")) GITPROC_SKIP("needs git-daemon");
   Network network(node_count);
   // Then they share this machine's loopback interface, and all but the cut cable is looked at.

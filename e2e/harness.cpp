@@ -196,6 +196,10 @@ std::string Sandbox::commit(const std::string& message) {
   if (user_ != 0) run({"chown", "-R", std::to_string(user_) + ":" + std::to_string(user_), repo()});
   git({"add", "-A"});
   git({"commit", "-q", "--allow-empty", "-m", message});
+  return head();
+}
+
+std::string Sandbox::head() {
   std::string hash = git({"rev-parse", "HEAD"}).out;
   return hash.substr(0, hash.find('\n'));
 }

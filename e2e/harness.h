@@ -55,6 +55,7 @@ class Sandbox {
   void remove(const std::string& file);
   // Adds everything and commits; the new commit's hash.
   std::string commit(const std::string& message = "change");
+  std::string head();  // the hash of what is checked out
 
   // --- the agent; it takes its services along when it ends, but for `on_exit=leave` and a SIGKILL ---
   void start_agent(std::vector<std::string> more = {});
@@ -94,6 +95,9 @@ class Sandbox {
   uid_t user_ = 0;
   pid_t agent_ = -1;
 };
+
+// A unit that does nothing, for long.
+inline const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
 
 // A unit that appends "ARGUMENT PID" to `file` at each start and then sleeps; in no PID namespace, so that the PID means
 // the same here.

@@ -18,8 +18,6 @@ using namespace e2e;
 
 namespace {
 
-const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
-
 // The secret and the bodies are constants, and so are their signatures (HMAC-SHA256, made with another tool).
 const std::string secret = "s3cret";
 const std::string first_push =

@@ -13,8 +13,6 @@ using namespace e2e;
 
 namespace {
 
-const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
-
 std::string group_name(const Sandbox& box) {
   return std::filesystem::path(box.path("x")).parent_path().filename();
 }

@@ -108,7 +108,7 @@ TEST_CASE("logs are rotated for services that an agent adopted, and by a policy 
            "[X-GitProc]\nLogMaxSize=" + size + "\n";
   };
   box.write("web.service", unit("100M"));
-  box.expect_applied((box.commit(), box.start_agent(), box.git({"rev-parse", "HEAD"}).out.substr(0, 40)));
+  box.expect_applied((box.commit(), box.start_agent(), box.head()));
   pid_t web = box.pid("web");
   box.kill_agent();
   box.start_agent();

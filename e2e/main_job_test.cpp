@@ -11,8 +11,6 @@ using namespace e2e;
 
 namespace {
 
-const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
-
 std::vector<std::string> lines_of(const std::string& path) {
   std::vector<std::string> lines;
   std::ifstream file(path);

@@ -8,8 +8,6 @@
 
 namespace e2e {
 
-inline const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
-
 // The sandbox's repository is the author's here; the agent has a clone of its own, and between them a bare one.
 class RemoteBox : public Sandbox {
  public:

@@ -346,7 +346,7 @@ TEST_CASE("a rewritten branch is held until its tip is accepted") {
   box.write("web.service", "[Service]\nExecStart=/bin/sleep 3000\n");
   box.git({"commit", "-q", "--amend", "-am", "rewritten"});
   box.git({"push", "-q", "--force", "origin", "main"});
-  std::string rewritten = box.git({"rev-parse", "HEAD"}).out.substr(0, 40);
+  std::string rewritten = box.head();
   Outcome synced = box.cli({"sync"});
   CHECK(synced.exit_code == 1);
   CHECK(contains(synced.err, "gitproc accept"));
@@ -378,10 +378,10 @@ TEST_CASE("force_push: follow takes a rewritten branch as it is") {
   box.git({"commit", "-q", "--amend", "-am", "rewritten"});
   box.git({"push", "-q", "--force", "origin", "main"});
   CHECK(box.cli({"sync"}).exit_code == 0);
-  CHECK(box.status()["branch_commit"] == box.git({"rev-parse", "HEAD"}).out.substr(0, 40));
+  CHECK(box.status()["branch_commit"] == box.head());
 }
 
-TEST_CASE("a local branch with a working tree is never moved; ahead it is followed, diverged it is held") {
+TEST_CASE("a local branch with a working tree is never moved, ahead it is followed, diverged it is held") {
   RemoteBox box;
   run({"git", "clone", "-q", box.served(), box.clone()});
   run({"git", "-C", box.clone(), "config", "user.name", "Local"});

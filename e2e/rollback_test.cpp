@@ -57,7 +57,7 @@ void expect_healthy(Sandbox& box, const std::string& commit) {
 }  // namespace
 
 TEST_CASE(
-    "a commit with a service that never gets healthy is undone by itself, once; what still holds it is not "
+    "a commit with a service that never gets healthy is undone by itself, once, what still holds it is not "
     "tried, "
     "and what mends it is, at once") {
   for (auto* bad : {&never_healthy, &never_running}) {

@@ -9,8 +9,6 @@ using namespace e2e;
 
 namespace {
 
-const std::string sleeper = "[Service]\nExecStart=/bin/sleep 1000\n";
-
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 bool has_ssh_keygen() { return ::access("/usr/bin/ssh-keygen", X_OK) == 0; }
@@ -43,11 +41,15 @@ class SigningBox : public Sandbox {
     more.insert(more.begin(), {"--set", "verify.allowed_signers=" + path("signers")});
     start_agent(std::move(more));
   }
-
-  std::string head() {
-    std::string hash = git({"rev-parse", "HEAD"}).out;
-    return hash.substr(0, hash.find('\n'));
+  // The first commit of a repository that signs; an agent runs it.
+  std::string start_with_one_service() {
+    write("web.service", sleeper);
+    std::string good = commit("good");
+    start();
+    expect_applied(good);
+    return good;
   }
+
   std::string marker(const std::string& name) {
     std::string hash = run({"git", "-C", repo(), "rev-parse", "-q", "--verify", "refs/gitproc/" + name}).out;
     return hash.substr(0, hash.find('\n'));
@@ -74,10 +76,7 @@ class SigningBox : public Sandbox {
 TEST_CASE("what listed people have signed runs, and what nobody or somebody else has signed does not") {
   if (!has_ssh_keygen()) GITPROC_SKIP("needs ssh-keygen");
   SigningBox box;
-  box.write("web.service", sleeper);
-  std::string good = box.commit("good");
-  box.start();
-  box.expect_applied(good);
+  std::string good = box.start_with_one_service();
   pid_t web = box.pid("web");
   CHECK(box.state("web") == "running");
   CHECK(box.marker("verified") == good);
@@ -119,10 +118,7 @@ TEST_CASE("what listed people have signed runs, and what nobody or somebody else
 TEST_CASE("a signed merge does not hide what is unsigned") {
   if (!has_ssh_keygen()) GITPROC_SKIP("needs ssh-keygen");
   SigningBox box;
-  box.write("web.service", sleeper);
-  std::string good = box.commit("good");
-  box.start();
-  box.expect_applied(good);
+  std::string good = box.start_with_one_service();
   box.git({"checkout", "-q", "-b", "side"});
   box.sign_as("");
   box.write("side.service", sleeper);
@@ -134,13 +130,10 @@ TEST_CASE("a signed merge does not hide what is unsigned") {
   CHECK(box.state("side") == "(none)");
 }
 
-TEST_CASE("a key that has expired signs nothing new, however it is dated; what it signed before stays") {
+TEST_CASE("a key that has expired signs nothing new, however it is dated, what it signed before stays") {
   if (!has_ssh_keygen()) GITPROC_SKIP("needs ssh-keygen");
   SigningBox box;
-  box.write("web.service", sleeper);
-  std::string first = box.commit("good");
-  box.start();
-  box.expect_applied(first);
+  std::string first = box.start_with_one_service();
   std::string second = box.commit("good, too");
   box.expect_applied(second);
   box.list("ada", "valid-before=\"20200101\" ");
@@ -164,10 +157,7 @@ TEST_CASE("a key that has expired signs nothing new, however it is dated; what i
 TEST_CASE("an older tip is no news, not even after a restart or without its ref") {
   if (!has_ssh_keygen()) GITPROC_SKIP("needs ssh-keygen");
   SigningBox box;
-  box.write("web.service", sleeper);
-  std::string first = box.commit("first");
-  box.start();
-  box.expect_applied(first);
+  std::string first = box.start_with_one_service();
   std::string second = box.commit("second");
   box.expect_applied(second);
   box.git({"reset", "-q", "--hard", first});

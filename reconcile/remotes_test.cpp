@@ -79,7 +79,7 @@ TEST_CASE("a node that knows nothing fetches at once, and runs what came") {
   CHECK(node.fetches == 2);
 }
 
-TEST_CASE("a sync fetches first; where that fails the pin stays and the reason is told") {
+TEST_CASE("a sync fetches first, where that fails the pin stays and the reason is told") {
   DurableState durable;
   durable.applied = id('a');
   durable.pin = Pin{id('a'), "uid 0", {}, "", std::nullopt};

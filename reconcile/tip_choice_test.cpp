@@ -58,7 +58,7 @@ TEST_CASE("a rewritten branch that descends from what is applied is no surprise"
   CHECK(choose_tip(tips(Relation::diverged, true, false, true), {}, false) == follows(remote, along));
 }
 
-TEST_CASE("a branch that diverged is held; who accepts the remote's keeps the own commits") {
+TEST_CASE("a branch that diverged is held, who accepts the remote's keeps the own commits") {
   TipsCompared diverged = tips(Relation::diverged, false, true, true);
   CHECK(hold_of(choose_tip(diverged, {}, false)) == "diverged b");
   CHECK(hold_of(choose_tip(diverged, {}, true)) == "diverged b");

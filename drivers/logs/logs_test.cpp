@@ -366,7 +366,7 @@ std::vector<LogIncident> settle(LogRotator& rotator, Instant now) {
 
 Instant at_second(int seconds) { return Instant(std::chrono::seconds(1000 + seconds)); }
 
-TEST_CASE("a quiet log wakes nobody; one that is written to is looked at once a second at most") {
+TEST_CASE("a quiet log wakes nobody, one that is written to is looked at once a second at most") {
   Scene scene;
   LogRotator rotator = LogRotator::open(scene.directory().path()).value();
   rotator.watch("web", small);

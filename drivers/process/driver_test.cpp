@@ -152,23 +152,12 @@ TEST_CASE("a kill of the group reaches children that left their session, and is 
   auto unit =
       shared(shell("setsid sh -c 'sleep 1000 & sleep 1000' & (setsid sleep 1000 &) ; trap '' TERM; echo up; "
                    "sleep 1000; sleep 1000"));
-  Pid pid = machine.spawn_pid(unit);
-  machine.wait_until([&] { return machine.text_of("web.log") == "up\n"; });
+  Pid pid = machine.spawn_until(unit, "up\n");
   int signal = GENERATE(SIGKILL, SIGTERM);
-  machine.driver->kill({.service = web,
-                        .unit = unit,
-                        .main_pid = pid,
-                        .whole_group = true,
-                        .signal = signal,
-                        .awaits_empty = true});
+  machine.signal_all(unit, pid, signal);
   if (signal == SIGTERM) {
     // The shell goes on with its second sleep.
-    machine.driver->kill({.service = web,
-                          .unit = unit,
-                          .main_pid = pid,
-                          .whole_group = true,
-                          .signal = SIGKILL,
-                          .awaits_empty = true});
+    machine.signal_all(unit, pid, SIGKILL);
   }
   CHECK(machine.wait_for<ProcessExited>().status ==
         ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL});
@@ -177,7 +166,7 @@ TEST_CASE("a kill of the group reaches children that left their session, and is 
   machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
 }
 
-TEST_CASE("without anything left, emptiness is told at once; a lone main process is not the group") {
+TEST_CASE("without anything left, emptiness is told at once, a lone main process is not the group") {
   IN_BOTH_WAYS(machine);
   auto unit = shared(shell("sleep 1000 & wait"));
   machine.driver->kill({.service = web, .unit = unit, .awaits_empty = true});

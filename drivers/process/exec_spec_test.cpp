@@ -58,7 +58,7 @@ TEST_CASE("a plain unit gets its arguments, a small environment and its log file
   CHECK(spec_of(web()) == expected);
 }
 
-TEST_CASE("variables: files beat Environment=, which beats what the agent sets; UnsetEnvironment= is last") {
+TEST_CASE("variables: files beat Environment=, which beats what the agent sets, UnsetEnvironment= is last") {
   Unit unit = web();
   unit.exec.edit().pass_environment = {"TOKEN", "MISSING"};
   unit.exec.edit().environment = {{"A", "1"}, {"B", "1"},    {"PATH", "/opt"},
@@ -68,7 +68,7 @@ TEST_CASE("variables: files beat Environment=, which beats what the agent sets; 
         Texts{"A=2", "B=2", "C=3", "KEPT=1", "PATH=/opt", "TOKEN=abc"});
 }
 
-TEST_CASE("User= sets who it runs as and the login variables; '+' and '!' stay root but keep the variables") {
+TEST_CASE("User= sets who it runs as and the login variables, '+' and '!' stay root but keep the variables") {
   Unit unit = web();
   unit.exec.edit().user = "www-data";
   unit.exec.edit().unset_environment = {"PATH", "LANG", "INVOCATION_ID", "GITPROC_TREE"};

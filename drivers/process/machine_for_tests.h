@@ -80,6 +80,12 @@ class Machine {
       throw std::runtime_error("not spawned: " + failed->message);
     return std::get<Spawned>(outcome).pid;
   }
+  // Waits until that is all that it has printed.
+  Pid spawn_until(UnitPtr unit, const std::string& printed) {
+    Pid pid = spawn_pid(std::move(unit));
+    wait_until([&] { return text_of("web.log") == printed; });
+    return pid;
+  }
 
   // The next event of that type; events of other types that come before it are kept.
   template <typename Wanted>
@@ -116,13 +122,16 @@ class Machine {
   }
   std::string text_of(const std::string& name) { return read_file(directory / name, 1 << 20).value_or(""); }
 
-  void kill_all(const UnitPtr& unit, Pid main_pid) {
+  void signal_all(const UnitPtr& unit, Pid main_pid, int signal) {
     driver->kill({.service = web,
                   .unit = unit,
                   .main_pid = main_pid,
                   .whole_group = true,
-                  .signal = SIGKILL,
+                  .signal = signal,
                   .awaits_empty = true});
+  }
+  void kill_all(const UnitPtr& unit, Pid main_pid) {
+    signal_all(unit, main_pid, SIGKILL);
     wait_for<Emptied>();
   }
 

@@ -86,8 +86,7 @@ TEST_CASE("exit codes, signals and core dumps are told as they are, and the init
     Pid pid = machine.spawn_pid(made);
     ProcessExited exited = machine.wait_for<ProcessExited>();
     CHECK(exited.pid == pid);
-    machine.driver->kill(
-        {.service = web, .unit = made, .whole_group = true, .signal = SIGTERM, .awaits_empty = true});
+    machine.signal_all(made, 0, SIGTERM);
     machine.wait_for<Emptied>();
     expect_nothing_left(machine);
     return exited.status;
@@ -112,12 +111,7 @@ TEST_CASE("orphans are the init's children, are reaped by it, and get the group'
   Pid init = init_of(pid);
   machine.wait_until([&] { return machine.text_of("web.log") == "up\n" && children_of(init).size() == 1; });
   CHECK_FALSE(read_proc_stat(children_of(init)[0])->is_dead());
-  machine.driver->kill({.service = web,
-                        .unit = unit,
-                        .main_pid = pid,
-                        .whole_group = true,
-                        .signal = SIGTERM,
-                        .awaits_empty = true});
+  machine.signal_all(unit, pid, SIGTERM);
   CHECK(machine.wait_for<ProcessExited>().status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 4});
   machine.wait_for<Emptied>();
   // The shells tell of their own children's ends, too.
@@ -149,8 +143,7 @@ TEST_CASE("the init passes signals on, also from inside, and cannot be ended fro
   auto unit =
       shared(shell("trap 'echo hup' HUP; trap 'exit 9' USR1; echo up; kill -KILL 1; "
                    "sh -c 'kill -HUP 1'; while :; do sleep 0.01; done"));
-  Pid pid = machine.spawn_pid(unit);
-  machine.wait_until([&] { return machine.text_of("web.log") == "up\nhup\n"; });
+  Pid pid = machine.spawn_until(unit, "up\nhup\n");
   ::kill(init_of(pid), SIGUSR1);
   CHECK(machine.wait_for<ProcessExited>().status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 9});
   expect_nothing_left(machine);
@@ -159,8 +152,7 @@ TEST_CASE("the init passes signals on, also from inside, and cannot be ended fro
 TEST_CASE("with the init, all of the namespace ends") {
   IN_NAMESPACES(machine);
   auto unit = shared(shell("(setsid sleep 1000 &); echo up; sleep 1000"));
-  Pid pid = machine.spawn_pid(unit);
-  machine.wait_until([&] { return machine.text_of("web.log") == "up\n"; });
+  Pid pid = machine.spawn_until(unit, "up\n");
   ::kill(init_of(pid), SIGKILL);
   CHECK(machine.wait_for<ProcessExited>().status ==
         ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL});

@@ -107,7 +107,7 @@ TEST_CASE("Two groups that both apply must not hold the same unit") {
         "groups apply\n");
 }
 
-TEST_CASE("Drop-ins add up: top, groups, node; the same name is replaced by the more specific level") {
+TEST_CASE("Drop-ins add up: top, groups, node, the same name is replaced by the more specific level") {
   Story story;
   const std::string text = "[Service]\nNice=1\n";
   story.files.write("web.service", service());
@@ -172,7 +172,7 @@ TEST_CASE("A template runs by its instances: links to it, or files of their own"
         "worker@a.service: error: links to 'worker@.service', which is not in the commit\n");
 }
 
-TEST_CASE("A template's mistake is told once, whatever the number of instances; unused it is none") {
+TEST_CASE("A template's mistake is told once, whatever the number of instances, unused it is none") {
   Story story;
   story.files.write("worker@.service", "[Service]\nExecStart=\"\n");
   CHECK(story.commit() == "");

@@ -65,7 +65,7 @@ TEST_CASE("a full life: every phase in its order, and a clean stop") {
   CHECK(story.service.state() == ServiceState::stopped);
 }
 
-TEST_CASE("each Spawn carries the invocation; a restart is a new one") {
+TEST_CASE("each Spawn carries the invocation, a restart is a new one") {
   Unit unit = plain_unit();
   unit.restart.edit().mode = RestartMode::always;
   Story story = running(unit);
@@ -545,7 +545,7 @@ TEST_CASE("the start limit counts every start and keeps the last failure as the 
   CHECK(story.start() == Lines{"spawn start#0"});
 }
 
-TEST_CASE("too many starts of a service that never failed: start-limit-hit; the next window begins anew") {
+TEST_CASE("too many starts of a service that never failed: start-limit-hit, the next window begins anew") {
   Unit unit = plain_unit(ServiceType::oneshot);
   unit.restart.edit().start_limit_interval = seconds(10);
   unit.restart.edit().start_limit_burst = 2;

@@ -110,7 +110,7 @@ TEST_CASE("A restart outweighs what would have been less") {
         Lines{"restart db: Nice changed in db.service", "restart web: requires db, which restarts"});
 }
 
-TEST_CASE("DesiredState=stopped is registered; becoming so stops, with what requires it") {
+TEST_CASE("DesiredState=stopped is registered, becoming so stops, with what requires it") {
   const UnitPtr off = unit("a", "", "", "DesiredState=stopped\n");
   const UnitPtr needs = unit("needs", "Requires=a.service\nAfter=a.service\n");
   CHECK(plan({}, units({off})).empty());
