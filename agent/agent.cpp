@@ -240,6 +240,7 @@ std::string leave_clone(FileStateStore& store, DurableState& state, std::string 
                machine.find_first_not_of("0123456789abcdef") == std::string::npos;
   if (!is_id) machine.clear();
   std::optional<DurableState> left = left_by_clone(state, machine);
+  bool is_clone = left.has_value();
   std::string notice;
   if (left) {
     notice = "this disk was cloned from machine " + state.machine +
@@ -248,7 +249,7 @@ std::string leave_clone(FileStateStore& store, DurableState& state, std::string 
       notice += "; set aside as '" + *aside + "'";
     state = *std::move(left);
   }
-  if (machine.empty() || (state.machine == machine && !left)) return notice;
+  if (machine.empty() || (state.machine == machine && !is_clone)) return notice;
   state.machine = machine;
   // Now, so that a start without any decision is known of, too.
   if (Result<void> saved = store.save(state); !saved) spdlog::warn("{}", saved.error().message);
@@ -316,8 +317,8 @@ int run(const AgentArguments& arguments, const Configuration& configuration) {
   Result<std::unique_ptr<ControlServer>> server = ControlServer::listen(
       loop, configuration.socket,
       {.own_uid = ::geteuid(), .group = *group, .read_all = configuration.socket_read_all},
-      [&requests](const Peer& peer, Request request, std::shared_ptr<Reply> reply) {
-        requests.serve(peer, std::move(request), std::move(reply));
+      [&requests](const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
+        requests.serve(peer, request, reply);
       });
   if (!server) return refuse(server.error().message, exit_failed);
   std::unique_ptr<Notices> notices = start_notices(loop, daemon, child_exits, configuration);

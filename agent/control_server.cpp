@@ -103,7 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     read();
   }
 
-  void stream(std::uint64_t sequence, std::string line) {
+  void stream(std::uint64_t sequence, const std::string& line) {
     if (is_closed_) return;
     // A stream takes the connection over: answers before it are out, requests after it are not read.
     if (sequence != next_answer_) return;
@@ -169,7 +169,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
                            ErrorCode::denied});
         continue;
       }
-      handler_(peer_, *std::move(request), std::move(reply));
+      handler_(peer_, *request, reply);
     }
     if (framer_.is_overlong() && !is_ending_) {
       is_ending_ = true;

@@ -62,7 +62,7 @@ class Reply {
 
 class ControlServer {
  public:
-  using Handler = std::function<void(const Peer&, Request, std::shared_ptr<Reply>)>;
+  using Handler = std::function<void(const Peer&, const Request&, const std::shared_ptr<Reply>&)>;
 
   // Listens on `path` (mode 0600, 0660 with a group, 0666 with read_all). A socket file that nobody listens on any
   // more is replaced; one that answers is an error.

@@ -475,7 +475,7 @@ void Daemon::look_ahead() {
   PlanQuestion question{.catalog = {.node = node_,
                                     .specifiers = machine_.specifiers,
                                     .skips_invalid = configuration_.skips_invalid},
-                        .from = *desired,
+                        .from = desired,
                         .to = *tip,
                         .prune_guard = configuration_.prune_guard,
                         .denials = reconciler_->durable().denials,

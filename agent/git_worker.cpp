@@ -243,7 +243,7 @@ void GitWorker::set_marker(const SetMarker& command) {
   });
 }
 
-void GitWorker::follow(std::optional<std::string> branch, std::function<void()> done) {
+void GitWorker::follow(std::optional<std::string> branch, const std::function<void()>& done) {
   bool is_queued = submit([branch = std::move(branch), done](Thread& thread) {
     thread.branch = branch ? branch : thread.options.branch;
     thread.observe();
@@ -252,7 +252,7 @@ void GitWorker::follow(std::optional<std::string> branch, std::function<void()> 
   if (!is_queued) done();
 }
 
-void GitWorker::judge_by(SignaturePolicy policy, std::function<void()> done) {
+void GitWorker::judge_by(SignaturePolicy policy, const std::function<void()>& done) {
   bool is_queued = submit([policy = std::move(policy), done](Thread& thread) {
     thread.signatures = policy;
     thread.post(done);
@@ -261,7 +261,7 @@ void GitWorker::judge_by(SignaturePolicy policy, std::function<void()> done) {
     on_warning_("the signature policy is as before: too much is asked of the repository at once");
 }
 
-void GitWorker::refresh(std::function<void()> done) {
+void GitWorker::refresh(const std::function<void()>& done) {
   bool is_queued = submit([done](Thread& thread) {
     thread.observe();
     thread.post(done);
@@ -271,7 +271,7 @@ void GitWorker::refresh(std::function<void()> done) {
 
 // --- remotes ---
 
-void GitWorker::prepare_fetch(std::function<void(Result<FetchPreparation>)> then) {
+void GitWorker::prepare_fetch(const std::function<void(Result<FetchPreparation>)>& then) {
   auto prepare = [](Thread& thread) -> Result<FetchPreparation> {
     if (!thread.open()) return fail(thread.problem);
     Repository& repository = thread.loader->repository();
@@ -291,7 +291,7 @@ void GitWorker::prepare_fetch(std::function<void(Result<FetchPreparation>)> then
 }
 
 void GitWorker::install_fetched(std::string pack, OfferedRefs offered,
-                                std::function<void(Result<void>)> then) {
+                                const std::function<void(Result<void>)>& then) {
   auto install = [pack = std::move(pack), offered = std::move(offered)](Thread& thread) -> Result<void> {
     if (!thread.open()) return fail(thread.problem);
     Repository& repository = thread.loader->repository();

@@ -63,15 +63,15 @@ class GitWorker {
   void export_tree(const ObjectId& commit);  // -> TreeExported
   void set_marker(const SetMarker& command);
   // Follows another branch from now on (nullopt: the configured one). -> TipObserved, and then `done`.
-  void follow(std::optional<std::string> branch, std::function<void()> done);
+  void follow(std::optional<std::string> branch, const std::function<void()>& done);
   // Judges every commit that is loaded from now on by another policy; then `done`.
-  void judge_by(SignaturePolicy policy, std::function<void()> done);
+  void judge_by(SignaturePolicy policy, const std::function<void()>& done);
   // Reads the branch now, whatever the watcher has seen. -> TipObserved if it moved, and then `done`.
-  void refresh(std::function<void()> done);
+  void refresh(const std::function<void()>& done);
   // --- remotes; `then` is called on the loop's thread ---
-  void prepare_fetch(std::function<void(Result<FetchPreparation>)> then);
+  void prepare_fetch(const std::function<void(Result<FetchPreparation>)>& then);
   // Moves pack and refs into place, tells of the new tip (-> TipObserved), and then calls `then`.
-  void install_fetched(std::string pack, OfferedRefs offered, std::function<void(Result<void>)> then);
+  void install_fetched(std::string pack, OfferedRefs offered, const std::function<void(Result<void>)>& then);
   void compare(const CompareTips& command);     // -> TipsCompared
   void move_branch(const MoveBranch& command);  // -> TipObserved, when it moved
 

@@ -60,7 +60,7 @@ std::string start_of_init() {
 
 std::string variable_or(const char* name, std::string otherwise) {
   const char* value = std::getenv(name);
-  return value != nullptr && value[0] == '/' ? value : otherwise;
+  return value != nullptr && value[0] == '/' ? value : std::move(otherwise);
 }
 
 }  // namespace

@@ -66,25 +66,25 @@ Requests::Requests(asio::io_context& loop, Daemon& daemon, ReadConfiguration rea
       logs_(loop, daemon.configuration().log_dir) {}
 Requests::~Requests() = default;
 
-void Requests::serve(const Peer& peer, Request request, std::shared_ptr<Reply> reply) {
+void Requests::serve(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   switch (request.command) {
     case RequestCommand::status: return status(request, reply);
     case RequestCommand::list: return list(reply);
-    case RequestCommand::logs: return logs(request, std::move(reply));
+    case RequestCommand::logs: return logs(request, reply);
     case RequestCommand::start:
     case RequestCommand::stop:
     case RequestCommand::restart:
-    case RequestCommand::reload: return change_service(peer, request, std::move(reply));
-    case RequestCommand::sync: return sync(peer, request, std::move(reply));
-    case RequestCommand::rollback: return rollback(peer, request, std::move(reply));
-    case RequestCommand::approve: return approve(peer, request, std::move(reply));
-    case RequestCommand::accept: return accept(peer, request, std::move(reply));
-    case RequestCommand::import_bundle: return import_bundle(peer, request, std::move(reply));
-    case RequestCommand::switch_branch: return switch_branch(request, std::move(reply));
-    case RequestCommand::plan: return plan(request, std::move(reply));
+    case RequestCommand::reload: return change_service(peer, request, reply);
+    case RequestCommand::sync: return sync(peer, request, reply);
+    case RequestCommand::rollback: return rollback(peer, request, reply);
+    case RequestCommand::approve: return approve(peer, request, reply);
+    case RequestCommand::accept: return accept(peer, request, reply);
+    case RequestCommand::import_bundle: return import_bundle(peer, request, reply);
+    case RequestCommand::switch_branch: return switch_branch(request, reply);
+    case RequestCommand::plan: return plan(request, reply);
     case RequestCommand::history: return history(request, reply);
-    case RequestCommand::events: return events(request, std::move(reply));
-    case RequestCommand::why: return why(request, std::move(reply));
+    case RequestCommand::events: return events(request, reply);
+    case RequestCommand::why: return why(request, reply);
     case RequestCommand::agent_reload: {
       Result<Json> changed = reload_configuration();
       return changed ? reply->success(*changed) : reply->error(changed.error());
@@ -195,7 +195,7 @@ void Requests::list(const std::shared_ptr<Reply>& reply) {
                  [reply](Json services) { reply->success({{"services", std::move(services)}}); });
 }
 
-void Requests::add_figures_to(std::vector<ServiceView> views, std::function<void(Json)> then) {
+void Requests::add_figures_to(const std::vector<ServiceView>& views, std::function<void(Json)> then) {
   struct Work {
     Json services = Json::array();
     std::vector<FigurePlaces> places;
@@ -219,14 +219,14 @@ void Requests::add_figures_to(std::vector<ServiceView> views, std::function<void
   });
 }
 
-void Requests::logs(const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::logs(const Request& request, const std::shared_ptr<Reply>& reply) {
   if (request.services.empty()) {
     return reply->error(Error{"logs needs at least one service", ErrorCode::invalid});
   }
   for (const std::string& name : request.services) {
     if (!daemon_.reconciler().service(name)) return reply->error(no_service(name));
   }
-  logs_.serve(request, std::move(reply));
+  logs_.serve(request, reply);
 }
 
 void Requests::history(const Request& request, const std::shared_ptr<Reply>& reply) {
@@ -239,7 +239,7 @@ void Requests::history(const Request& request, const std::shared_ptr<Reply>& rep
   reply->success({{"history", std::move(list)}});
 }
 
-void Requests::events(const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::events(const Request& request, const std::shared_ptr<Reply>& reply) {
   std::string service = request.services.empty() ? "" : request.services.front();
   std::size_t count = request.args.lines.value_or(request.args.follow ? 0 : default_event_lines);
   std::vector<LoggedEvent> last = daemon_.events().last(count, service);
@@ -265,7 +265,7 @@ void Requests::version(const std::shared_ptr<Reply>& reply) {
 
 // --- services ---
 
-void Requests::change_service(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::change_service(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   if (request.services.size() != 1) {
     return reply->error(
         Error{std::string(to_string(request.command)) + " needs one service", ErrorCode::invalid});
@@ -310,7 +310,7 @@ void Requests::ask_git(const std::shared_ptr<Reply>& reply,
   if (!is_queued) reply->error(Error{"too much is asked of the repository at once", ErrorCode::busy});
 }
 
-void Requests::sync(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::sync(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   // The branch is read anew first, so that the tip that is waited for is the one of now.
   daemon_.git().refresh([this, by = who(peer), args = request.args, reply] {
     RequestId id = daemon_.expect([this, reply](const Answer& answer) {
@@ -320,7 +320,7 @@ void Requests::sync(const Peer& peer, const Request& request, std::shared_ptr<Re
   });
 }
 
-void Requests::rollback(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::rollback(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   auto proceed = [this, by = who(peer), args = request.args, reply](std::optional<ObjectId> commit) {
     RequestId id = daemon_.expect([this, reply](const Answer& answer) {
       answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
@@ -342,7 +342,7 @@ void Requests::rollback(const Peer& peer, const Request& request, std::shared_pt
       [proceed](ObjectId commit) { proceed(commit); });
 }
 
-void Requests::approve(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::approve(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   auto proceed = [this, by = who(peer), wait = request.args.wait, reply](std::optional<ObjectId> commit) {
     // What is approved is the tip of now, or it is not what is held any more.
     daemon_.git().refresh([this, by, wait, reply, commit] {
@@ -362,7 +362,7 @@ void Requests::approve(const Peer& peer, const Request& request, std::shared_ptr
       [proceed](ObjectId commit) { proceed(commit); });
 }
 
-void Requests::accept(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::accept(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   if (!request.args.commit) return reply->error(Error{"accept needs a commit", ErrorCode::invalid});
   ask_git<ObjectId>(
       reply,
@@ -377,7 +377,7 @@ void Requests::accept(const Peer& peer, const Request& request, std::shared_ptr<
       });
 }
 
-void Requests::import_bundle(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::import_bundle(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   if (!request.args.file || !request.args.file->starts_with('/'))
     return reply->error(Error{"import needs the absolute path of a bundle", ErrorCode::invalid});
   Result<UniqueFd> bundle = open_as(peer.uid, *request.args.file);
@@ -397,7 +397,7 @@ void Requests::import_bundle(const Peer& peer, const Request& request, std::shar
   });
 }
 
-void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::switch_branch(const Request& request, const std::shared_ptr<Reply>& reply) {
   std::optional<std::string> branch = request.args.branch;
   std::optional<WallTime> until = request.args.until;
   auto proceed = [this, branch, until, reply](std::optional<ObjectId>) {
@@ -426,7 +426,7 @@ void Requests::switch_branch(const Request& request, std::shared_ptr<Reply> repl
       proceed);
 }
 
-void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::plan(const Request& request, const std::shared_ptr<Reply>& reply) {
   NodeView node = daemon_.reconciler().node();
   NodeIdentity identity = daemon_.node();
   if (request.args.node) identity = {.name = *request.args.node, .labels = {}};
@@ -462,12 +462,12 @@ void Requests::plan(const Request& request, std::shared_ptr<Reply> reply) {
         if (!answer) return std::unexpected(answer.error());
         return plan_json(question, *answer);
       },
-      [reply](Json data) { reply->success(data); });
+      [reply](const Json& data) { reply->success(data); });
 }
 
 // --- why ---
 
-void Requests::why(const Request& request, std::shared_ptr<Reply> reply) {
+void Requests::why(const Request& request, const std::shared_ptr<Reply>& reply) {
   if (request.services.size() != 1) return reply->error(Error{"why needs one service", ErrorCode::invalid});
   std::string name = request.services.front();
   std::optional<ServiceView> view = daemon_.reconciler().service(name);

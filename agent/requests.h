@@ -18,7 +18,7 @@ class Requests {
   Requests(asio::io_context& loop, Daemon& daemon, ReadConfiguration read_configuration);
   ~Requests();
 
-  void serve(const Peer& peer, Request request, std::shared_ptr<Reply> reply);
+  void serve(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
 
   // SIGHUP and agent-reload: takes over what can be changed without a restart.
   Result<Json> reload_configuration();
@@ -26,25 +26,25 @@ class Requests {
  private:
   void status(const Request& request, const std::shared_ptr<Reply>& reply);
   void list(const std::shared_ptr<Reply>& reply);
-  void logs(const Request& request, std::shared_ptr<Reply> reply);
-  void change_service(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
-  void sync(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
-  void rollback(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
-  void approve(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
-  void accept(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
-  void import_bundle(const Peer& peer, const Request& request, std::shared_ptr<Reply> reply);
-  void switch_branch(const Request& request, std::shared_ptr<Reply> reply);
-  void plan(const Request& request, std::shared_ptr<Reply> reply);
+  void logs(const Request& request, const std::shared_ptr<Reply>& reply);
+  void change_service(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
+  void sync(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
+  void rollback(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
+  void approve(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
+  void accept(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
+  void import_bundle(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
+  void switch_branch(const Request& request, const std::shared_ptr<Reply>& reply);
+  void plan(const Request& request, const std::shared_ptr<Reply>& reply);
   void history(const Request& request, const std::shared_ptr<Reply>& reply);
-  void events(const Request& request, std::shared_ptr<Reply> reply);
-  void why(const Request& request, std::shared_ptr<Reply> reply);
+  void events(const Request& request, const std::shared_ptr<Reply>& reply);
+  void why(const Request& request, const std::shared_ptr<Reply>& reply);
   void version(const std::shared_ptr<Reply>& reply);
 
   Json node_json();
   Json service_view_json(const ServiceView& view);
   // What the services use is read on a thread of its own: for thousands of them that takes a while.
   struct Figures;
-  void add_figures_to(std::vector<ServiceView> views, std::function<void(Json)> then);
+  void add_figures_to(const std::vector<ServiceView>& views, std::function<void(Json)> then);
   Json rollout_json(const std::string& message);
   // Runs a job with the repository on the git thread and hands its result to the loop.
   template <typename Value>

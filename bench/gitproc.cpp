@@ -104,7 +104,7 @@ class GitProc : public Supervisor {
   }
 
   static std::string path(const Site& site, std::size_t number) {
-    const std::string name = "s" + std::to_string(number) + ".service";
+    std::string name = "s" + std::to_string(number) + ".service";
     if (site.node_folders == 0) return name;
     return "nodes/n" + std::to_string(number / site.services) + "/" + name;
   }

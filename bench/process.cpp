@@ -101,6 +101,7 @@ CpuTimes cpu_times_of(pid_t pid) {
   ::unsetenv("XDG_STATE_HOME");
   ::unsetenv("NOTIFY_SOCKET");
   std::vector<char*> argv;
+  argv.reserve(program.argv.size() + 1);
   for (const std::string& argument : program.argv)
     argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

@@ -82,6 +82,7 @@ std::string words_of(const CommandEntry& command) {
 
 std::string names_of(const std::vector<CommandEntry>& commands) {
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const CommandEntry& command : commands)
     names.push_back(command.name);
   return join(names, " ");

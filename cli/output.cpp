@@ -56,6 +56,7 @@ void Table::print(Output& output) const {
     return;
   }
   std::vector<std::size_t> widths;
+  widths.reserve(heading_.size());
   for (const std::string& title : heading_)
     widths.push_back(width_of(title));
   std::vector<std::vector<std::string>> texts;

@@ -136,7 +136,7 @@ std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& reques
     return Answer{
         .request = request.request, .error = std::nullopt, .message = std::move(message), .pid = pid};
   };
-  auto bad_end = [&](std::string message) {
+  auto bad_end = [&](const std::string& message) {
     return Answer{.request = request.request,
                   .error = Error{"'" + service.name + "' " + message},
                   .message = "",
@@ -189,8 +189,9 @@ void Reconciler::State::answer_waiting(Service& service) {
   if (found == waiting.end()) return;
   std::erase_if(found->second, [&](const WaitingRequest& request) {
     std::optional<Answer> earned = outcome_of(request, service);
-    if (earned) emit(*std::move(earned));
-    return earned.has_value();
+    if (!earned) return false;
+    emit(*std::move(earned));
+    return true;
   });
   if (found->second.empty()) waiting.erase(found);
 }

@@ -576,10 +576,9 @@ void Reconciler::State::check_rollout() {
   if (!bad.empty()) {
     healthy_at = never;
     set_outcome(Outcome::degraded, bad_services());
-  } else if (healthy_at == never) {
+  } else if (healthy_at == never || (now.instant >= healthy_at && !in_motion.empty())) {
+    // Again where something is in motion: it is not told yet how that ends.
     healthy_at = after(now.instant, options.min_healthy_time);
-  } else if (now.instant >= healthy_at && !in_motion.empty()) {
-    healthy_at = after(now.instant, options.min_healthy_time);  // it is not told yet how that ends
   } else if (now.instant >= healthy_at) {
     healthy_at = never;
     set_outcome(Outcome::healthy, "");

@@ -310,7 +310,7 @@ void Reconciler::State::pull_in_dependencies(Service& service) {
   }
 }
 
-void Reconciler::State::mark_stop(Service& service, StopMark mark) {
+void Reconciler::State::mark_stop(Service& service, const StopMark& mark) {
   if (!service.stop_mark && (!service.life.is_down() || service.life.phase() == Phase::backoff)) {
     service.stop_mark = mark;
     service.restart_intent.reset();

@@ -52,6 +52,7 @@ void ServiceTable::connect(Service& from, std::string_view to, Relation relation
 
 void ServiceTable::relate(Service& service, const Unit* unit) {
   std::vector<ServiceId> former;
+  former.reserve(service.out->size());
   for (const Edge& edge : *service.out)
     former.push_back(edge.other);
   for (ServiceId id : former)

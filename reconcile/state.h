@@ -125,7 +125,7 @@ struct Reconciler::State {
   bool clear_conflicts(Service& service);
   void begin_restart(Service& service);
   // Marks the service, when it is up, and everything that its stop reaches.
-  void mark_stop(Service& service, StopMark mark);
+  void mark_stop(Service& service, const StopMark& mark);
   // Marks what a restart of the service takes down with it; whether there was anything.
   bool mark_dependents(Service& service, const StopMark& mark);
   void retire(Service& service);

@@ -316,6 +316,7 @@ class AsioHttpServer : public HttpServer {
         return;
       } catch (const std::exception&) {
         // Out of memory, most likely. The connection in whose handler it happened goes with that handler.
+        continue;
       }
     }
   }

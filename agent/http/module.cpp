@@ -11,8 +11,8 @@ class RunningHttp : public HttpModule {
       : routes_(std::move(backend), webhook_secret) {}
 
   Result<void> listen(const HttpServer::Options& options) {
-    auto server = HttpServer::listen(options, [this](const HttpRequest& request, HttpAnswer answer) {
-      routes_.serve(request, std::move(answer), read_clocks().instant);
+    auto server = HttpServer::listen(options, [this](const HttpRequest& request, const HttpAnswer& answer) {
+      routes_.serve(request, answer, read_clocks().instant);
     });
     if (!server) return std::unexpected(server.error());
     server_ = *std::move(server);

@@ -23,7 +23,7 @@ HttpRoutes::HttpRoutes(HttpBackend backend, const std::string& webhook_secret)
   if (!webhook_secret.empty()) gate_.emplace(webhook_secret);
 }
 
-void HttpRoutes::serve(const HttpRequest& request, HttpAnswer answer, Instant now) {
+void HttpRoutes::serve(const HttpRequest& request, const HttpAnswer& answer, Instant now) {
   bool is_read = request.method == "GET" || request.method == "HEAD";
   if (request.path == "/webhook") {
     if (request.method != "POST") return answer(method_not_allowed("POST"));
@@ -69,6 +69,7 @@ void HttpRoutes::webhook(const HttpRequest& request, const HttpAnswer& answer, I
 
 std::vector<Count> HttpRoutes::webhook_counts() const {
   std::vector<Count> counts;
+  counts.reserve(webhooks_.size());
   for (std::size_t i = 0; i < webhooks_.size(); ++i)
     counts.push_back({to_string(static_cast<WebhookVerdict>(i)), webhooks_[i]});
   return counts;

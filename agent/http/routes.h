@@ -88,7 +88,7 @@ class HttpRoutes {
   // `webhook_secret`: empty where no webhook is taken.
   HttpRoutes(HttpBackend backend, const std::string& webhook_secret);
 
-  void serve(const HttpRequest& request, HttpAnswer answer, Instant now);
+  void serve(const HttpRequest& request, const HttpAnswer& answer, Instant now);
 
  private:
   const std::string& text_of(const MetricsFacts& facts, Instant now);

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "drivers/base/argument_pointers.h"
 #include "drivers/base/system_call.h"
 #include "drivers/git/fetch_worker.h"
 
@@ -100,14 +101,10 @@ Result<WorkerProcess> WorkerProcess::start(const std::string& program, const Wor
     settings.give(sources[i].get(), targets[i]);
   }
   std::vector<std::string> environment = worker_environment();
-  std::vector<char*> variables;
-  for (std::string& variable : environment)
-    variables.push_back(variable.data());
-  variables.push_back(nullptr);
   char name[] = "gitproc", command[] = "fetch-worker";
   char* argv[] = {name, command, nullptr};
   pid_t pid = 0;
-  if (int failed = settings.spawn(pid, program.c_str(), argv, variables.data()); failed != 0)
+  if (int failed = settings.spawn(pid, program.c_str(), argv, pointers_to(environment).data()); failed != 0)
     return fail_with_errno("cannot start a fetch worker", failed);
   // Before anybody can reap it: the agent does so on this thread.
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));

@@ -123,6 +123,7 @@ class ToolCheck : public SignatureCheck {
     Result<std::string> program = openpgp_tool();
     if (!program) return std::unexpected(program.error());
     std::vector<ToolRun> runs;
+    runs.reserve(candidates.size());
     for (Candidate& candidate : candidates) {
       runs.push_back({.arguments = {"--status-fd", "1", "--homedir", "/nonexistent", "--weak-digest", "SHA1",
                                     "--keyring", "/dev/fd/3", "/dev/fd/4", "-"},

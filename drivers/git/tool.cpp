@@ -104,7 +104,7 @@ void limit(int resource, rlim_t value) {
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, &before);
-  pid_t pid = ::vfork();
+  pid_t pid = ::vfork();  // NOLINT(bugprone-unsafe-functions): the parent waits on purpose
   if (pid == 0) become_tool(plan);
   int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -52,8 +52,8 @@ std::unexpected<Error> malformed(std::string what) {
 // back is short: each entry is passed at most once for each of its prefixes.
 bool repeats_a_file(const std::vector<TreeRecord>& records) {
   std::string_view name = records.back().name;
-  for (std::size_t i = records.size() - 1; i-- > 0 && records[i].name.starts_with(name);) {
-    if (records[i].name.size() == name.size()) return true;
+  for (std::size_t i = records.size() - 1; i > 0 && records[i - 1].name.starts_with(name); --i) {
+    if (records[i - 1].name.size() == name.size()) return true;
   }
   return false;
 }

@@ -275,7 +275,8 @@ std::string boot_id() {
 
 }  // namespace
 
-TreeExport::TreeExport(std::string state_dir) : link_(state_dir + "/tree"), trees_(state_dir + "/trees") {}
+TreeExport::TreeExport(const std::string& state_dir)
+    : link_(state_dir + "/tree"), trees_(state_dir + "/trees") {}
 
 std::string TreeExport::path_of(const ObjectId& tree) const { return trees_ + "/" + tree.hex(); }
 

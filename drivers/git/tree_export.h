@@ -27,7 +27,7 @@ inline constexpr std::size_t max_exported_file_bytes = 256u << 20;
 class TreeExport {
  public:
   // `state_dir` exists; trees/ is made in it. Only one TreeExport per state directory.
-  explicit TreeExport(std::string state_dir);
+  explicit TreeExport(const std::string& state_dir);
 
   // Makes <state-dir>/tree the data of this commit. On an error <state-dir>/tree is what it was.
   Result<void> export_commit(Repository& repository, const ObjectId& commit);

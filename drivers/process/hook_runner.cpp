@@ -6,19 +6,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "drivers/base/argument_pointers.h"
 #include "drivers/base/system_call.h"
 #include "drivers/base/unique_fd.h"
 
 namespace gitproc {
 namespace {
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts)
-    pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 bool sets_same_variable(std::string_view left, std::string_view right) {
   return left.substr(0, left.find('=')) == right.substr(0, right.find('='));

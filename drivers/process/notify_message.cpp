@@ -55,7 +55,7 @@ std::optional<Notified> parse_notify_message(std::string_view text) {
       matters = true;
     } else if (name == "MAINPID") {
       if (auto pid = parse_number<Pid>(value); pid && *pid > 0) {
-        message.main_pid = *pid;
+        message.main_pid = pid;
         matters = true;
       }
     } else if (name == "EXTEND_TIMEOUT_USEC") {

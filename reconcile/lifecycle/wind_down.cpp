@@ -203,7 +203,7 @@ void Lifecycle::end_invocation(Phase phase, LifecycleContext& context) {
                                             : LatchKind::stopped;
     latch = Latch{kind, result_, main_exit_};
   }
-  record(RunRecord::Kind::ended, context, std::move(latch));
+  record(RunRecord::Kind::ended, context, latch);
   set_phase(phase, context, has_completed);
   if (phase == Phase::backoff) phase_deadline_ = after(context.now.instant, unit_->restart->delay);
 }
