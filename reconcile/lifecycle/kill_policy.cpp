@@ -19,7 +19,7 @@ bool reaches_whole_group(KillMode mode, KillReason reason) {
   switch (mode) {
     case KillMode::control_group: return true;
     case KillMode::mixed: return reason == KillReason::kill;
-    case KillMode::process: return false;
+    case KillMode::process:
     case KillMode::none: return false;
   }
   __builtin_unreachable();

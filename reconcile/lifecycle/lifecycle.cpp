@@ -99,7 +99,7 @@ void Lifecycle::record(RunRecord::Kind kind, LifecycleContext& context, std::opt
                                        .kind = kind,
                                        .main_pid = main_pid_,
                                        .fingerprint = 0,
-                                       .latch = std::move(latch)});
+                                       .latch = latch});
 }
 
 // --- what the Reconciler asks for ---

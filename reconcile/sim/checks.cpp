@@ -116,7 +116,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
         service.unit->type != ServiceType::forking) {
       service.is_ready = true;
     }
-  } else if (std::get_if<SpawnFailed>(&event) != nullptr || std::get_if<OomKilled>(&event) != nullptr) {
+  } else if (std::get_if<SpawnFailed>(&event) != nullptr || std::get_if<OomKilled>(&event) != nullptr ||
+             std::get_if<ConditionsChecked>(&event) != nullptr) {
     touch(name, now);
   } else if (const auto* exited = std::get_if<ProcessExited>(&event)) {
     Facts& service = facts(name);
@@ -142,8 +143,6 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     service.passed_probes = probe->is_healthy ? service.passed_probes + 1 : 0;
     if (service.unit && service.passed_probes >= service.unit->health->success_threshold)
       service.is_probed = true;
-  } else if (std::get_if<ConditionsChecked>(&event) != nullptr) {
-    touch(name, now);
   } else if (const auto* checked = std::get_if<PreflightChecked>(&event)) {
     if (!checked->error.empty()) unfit_.insert(name);
     if (checked->error.empty()) unfit_.erase(name);

@@ -54,7 +54,7 @@ std::optional<Arguments> parse(int count, char** words) {
     } else if (word == "--first") {
       arguments.first = *number;
     } else if (word == "--seed") {
-      arguments.only = *number;
+      arguments.only = number;
     } else {
       return std::nullopt;
     }

@@ -67,6 +67,7 @@ class Painter {
     }
     std::ranges::sort(dated, std::greater<>());
     std::vector<ObjectId> commits;
+    commits.reserve(dated.size());
     for (const auto& [at, id] : dated)
       commits.push_back(id);
     return commits;

@@ -96,7 +96,7 @@ std::string print_device(const std::string& path, std::string_view value) {
 }
 
 template <typename T, typename IsSame>
-void put(Reader& reader, std::vector<T>& list, T item, IsSame is_same) {
+void put(Reader& reader, std::vector<T>& list, T item, const IsSame& is_same) {
   auto known = std::ranges::find_if(list, is_same);
   if (known != list.end()) {
     *known = std::move(item);

@@ -221,6 +221,7 @@ Result<void> add_exit_status(std::string_view word, ExitStatusSet& set) {
 
 std::string print_exit_statuses(const ExitStatusSet& set) {
   std::vector<std::string> words;
+  words.reserve(set.codes.size() + set.signals.size());
   for (std::uint8_t code : set.codes)
     words.push_back(std::to_string(code));
   for (int signal : set.signals)

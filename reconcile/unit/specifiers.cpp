@@ -43,7 +43,7 @@ std::optional<std::string> value_of(char specifier, const UnitNameSpecifiers& un
     case 'y': return machine.tree + "/" + unit.fragment_path;
     case 'Y': return folder_of(machine.tree + "/" + unit.fragment_path);
     case 'd': return machine.runtime_directory + "/credentials/" + unit.name + ".service";
-    case 'H': return machine.host_name;
+    case 'H':
     case 'q': return machine.host_name;
     case 'l': return machine.short_host_name;
     case 'm': return machine.machine_id;
