@@ -6,6 +6,7 @@
 #include "reconcile/plan/guard.h"
 #include "reconcile/reconciler.h"
 #include "reconcile/world_for_tests.h"
+#include "testing/catch.h"
 
 using namespace gitproc;
 using namespace std::chrono_literals;

@@ -7,12 +7,12 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "reconcile/reconciler.h"
-#include "testing/catch.h"
 
 namespace gitproc {
 
@@ -46,7 +46,7 @@ class WorldForTests {
       if (events.empty() && !is_due && round > 0) return;
       step();
     }
-    FAIL("the world does not come to rest");
+    throw std::runtime_error("the world does not come to rest");
   }
   void wait(Duration span) {
     Instant end = now.instant + span;
