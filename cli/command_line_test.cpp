@@ -380,5 +380,10 @@ TEST_CASE("version names itself and its libraries") {
   Outcome outcome = run({"version"});
   CHECK(outcome.exit_code == 0);
   CHECK(outcome.out.starts_with("gitproc 0."));
-  CHECK(outcome.out.find("libgit2 ") != std::string::npos);
+  for (const char* library :
+       {"OpenSSL 3.", "cpp-httplib 0.", "libcurl ", "libgit2 1.", "prometheus-cpp 1."}) {
+    CAPTURE(library, outcome.out);
+    CHECK(outcome.out.find(library) != std::string::npos);
+  }
+  CHECK(outcome.out.find("missing") == std::string::npos);
 }

@@ -1,5 +1,5 @@
 // gitproc version: what this binary is made of.
-#include <curl/curlver.h>
+#include <curl/curl.h>
 #include <git2/common.h>
 #include <spdlog/version.h>
 
@@ -16,6 +16,11 @@ namespace {
 
 std::string dotted(int major, int minor, int patch) {
   return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
+}
+
+// What is loaded when it is needed first is asked itself: this host's may be another than the one of the build.
+std::string curl_version() {
+  return libcurl.load() ? ::curl_version_info(CURLVERSION_NOW)->version : "missing";
 }
 
 std::string git_library_version() {
@@ -38,10 +43,13 @@ std::vector<std::string> features() {
 ExitCode run(Session& session) {
   Json libraries = {
       {"CLI11", CLI11_VERSION},
-      {"curl", LIBCURL_VERSION},
+      {"OpenSSL", GITPROC_OPENSSL_VERSION},
+      {"cpp-httplib", GITPROC_HTTPLIB_VERSION},
+      {"libcurl", curl_version()},
       {"libgit2", git_library_version()},
       {"nlohmann-json",
        dotted(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+      {"prometheus-cpp", GITPROC_PROMETHEUS_VERSION},
       {"spdlog", dotted(SPDLOG_VER_MAJOR, SPDLOG_VER_MINOR, SPDLOG_VER_PATCH)},
   };
   if (session.prints_json) {
