@@ -105,7 +105,7 @@ TEST_CASE("a command that cannot be run counts as failed") {
   CHECK(sending.count("delivered") == 0);
 }
 
-TEST_CASE("more than may wait push the oldest out, but not the one under way; and the end waits for nobody") {
+TEST_CASE("more than may wait push the oldest out, but not the one under way, and the end waits for nobody") {
   TemporaryDirectory folder;
   std::string out = folder.path() + "/out";
   std::optional<Sending> sending(
