@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <string>
 
 #include "e2e/harness.h"
 
@@ -20,6 +21,7 @@ void run_limits_in(const std::string& kind) {
       run({vm_tool(), "--cgroup", kind, "--mem", "2000", "--timeout", "500", "--", self, "[limits]"});
   INFO(outcome.out << outcome.err);
   CHECK(outcome.exit_code == 0);
+  CHECK(outcome.out.find("All tests passed") != std::string::npos);  // and there were some
 }
 
 }  // namespace
