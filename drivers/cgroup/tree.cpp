@@ -243,15 +243,21 @@ Result<CgroupTree::Entrance> CgroupTree::enter(const std::string& service) {
   if (is_v1_) return enter_group(escape_cgroup_name(service));
   std::string name = escape_cgroup_name(service);
   Entrance entrance;
-  if (!unharmed_.contains(service)) entrance.joins_after_birth = !remove(service);
+  auto make = [&] {
+    entrance.is_new = ::mkdirat(directory_.get(), name.c_str(), group_mode) == 0;
+    if (entrance.is_new) unharmed_.insert(service);
+    return entrance.is_new;
+  };
+  // Most services start in a group that is not there yet: so making it comes first. One that is there may have been
+  // killed by an agent before this one.
+  if (!unharmed_.contains(service) && !make()) {
+    if (errno != EEXIST) return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
+    entrance.joins_after_birth = !remove(service);
+  }
   Result<UniqueFd> group = open_group(directory_.get(), name);
   if (!group && group.error().code == ErrorCode::not_found) {
-    if (::mkdirat(directory_.get(), name.c_str(), group_mode) != 0) {
-      return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
-    }
-    entrance.is_new = true;
+    if (!make()) return fail_with_errno("cannot make cgroup '" + path_of(service) + "'");
     entrance.joins_after_birth = false;
-    unharmed_.insert(service);
     group = open_group(directory_.get(), name);
   }
   if (!group) return std::unexpected(group.error());
