@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -108,16 +109,21 @@ TEST_CASE("CPUQuota= holds", "[limits]") {
   };
   auto sample = [&box] { return Sample{Clock::now(), box.service("busy")["cpu_usec"].get<long>()}; };
   box.expect("the first periods to pass", [&] { return sample().cpu_usec > 50'000; });
-  Sample from = sample();
-  wait_until([&] { return Clock::now() - from.at > std::chrono::seconds(5); });
-  Sample to = sample();
-  double passed = std::chrono::duration<double, std::micro>(to.at - from.at).count();
-  double percent = 100.0 * static_cast<double>(to.cpu_usec - from.cpu_usec) / passed;
-  INFO(percent << "% of a CPU");
-  CHECK(percent < 22);
+  // What else the machine does may keep it from its share in one span, and shows in the load only later.
+  double best = 0;
+  for (int span = 0; span < 4 && best <= 18; ++span) {
+    Sample from = sample();
+    wait_until([&] { return Clock::now() - from.at > std::chrono::seconds(5); });
+    Sample to = sample();
+    double passed = std::chrono::duration<double, std::micro>(to.at - from.at).count();
+    double percent = 100.0 * static_cast<double>(to.cpu_usec - from.cpu_usec) / passed;
+    INFO(percent << "% of a CPU");
+    CHECK(percent < 22);
+    best = std::max(best, percent);
+  }
   // On a machine with much else to do it may not even get that much.
   double load = std::stod(read_text("/proc/loadavg"));
-  if (load < 2) CHECK(percent > 18);
+  if (load < 2) CHECK(best > 18);
 }
 
 TEST_CASE("a fork bomb ends at TasksMax=, and the agent goes on answering", "[limits]") {
