@@ -2,14 +2,13 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "drivers/base/atomic_file.h"
 #include "drivers/base/system_call.h"
+#include "drivers/process/journald_for_tests.h"
 #include "drivers/process/machine_for_tests.h"
 #include "drivers/process/proc_files.h"
 #include "testing/catch.h"
@@ -276,30 +275,37 @@ TEST_CASE("services of an agent that is gone are adopted, and their ends are sti
   IN_BOTH_WAYS(machine);
   auto unit = shared(
       shell("sleep 1000 & while :; do sleep 0.01; [ -e " + machine.directory / "end" + " ] && exit 4; done"));
-  // The service's parent must be somebody else: the agent that dies.
-  pid_t agent = ::fork();
-  if (agent == 0) {
-    Pid pid = std::get<Spawned>(machine.spawn(unit)).pid;
+  AdoptedService adopted = machine.adopt_from_dead_agent(unit, [&](Pid pid) {
     (void)machine.driver->record(
         {.service = web, .name = "web", .kind = RunRecord::Kind::started, .main_pid = pid});
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(agent, &status, 0);
-  machine.start_agent();
-  std::vector<AdoptedService> adopted = machine.driver->take_adopted();
-  REQUIRE(adopted.size() == 1);
-  CHECK(adopted[0].name == "web");
-  CHECK(adopted[0].was_started);
-  REQUIRE(adopted[0].main);
-  CHECK(adopted[0].main->is_alive);
-  machine.driver->adopt(web, adopted[0]);
+  });
+  CHECK(adopted.name == "web");
+  CHECK(adopted.was_started);
+  REQUIRE(adopted.main);
+  CHECK(adopted.main->is_alive);
   REQUIRE(replace_file(machine.directory / "end", "", 0644));
   ProcessExited exited = machine.wait_for<ProcessExited>();
-  CHECK(exited.pid == adopted[0].main->pid);
+  CHECK(exited.pid == adopted.main->pid);
   CHECK(exited.status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 4});
   machine.kill_all(unit, 0);
   machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
+}
+
+TEST_CASE("a test that fails half-way leaves no process and no group behind") {
+  bool with_cgroups = GENERATE(false, true);
+  if (with_cgroups && !usable_mount()) GITPROC_SKIP("no cgroup v2 tree that may be written to");
+  CAPTURE(with_cgroups);
+  std::string group;
+  try {
+    Machine machine(with_cgroups);
+    machine.spawn_until(shared(shell("(setsid sleep 1000 &); sleep 1000 & echo up; sleep 1000")), "up\n");
+    group = machine.driver->cgroup_of(web);
+    throw std::runtime_error("a failed check");
+  } catch (const std::runtime_error& error) {
+    CHECK(error.what() == std::string("a failed check"));
+  }
+  CHECK(children_of(::getpid()).empty());
+  if (with_cgroups) CHECK_FALSE(std::filesystem::exists(*usable_mount() + group));
 }
 
 TEST_CASE("preflight finds what is missing before anything is stopped") {
@@ -395,17 +401,10 @@ TEST_CASE("output goes to journald where there is one, and to the log where it d
   machine.wait_for<ProcessExited>();
   CHECK(machine.text_of("web.log") == "out\nerr\n");
 
-  UniqueFd journald(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  REQUIRE(::bind(journald.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  REQUIRE(::listen(journald.get(), 4) == 0);
+  JournaldForTests journald(path);
   machine.spawn_pid(service);
   machine.wait_for<ProcessExited>();
-  UniqueFd stream(::accept4(journald.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  CHECK(read_descriptor(stream.get(), 1 << 16, "stream").value() ==
-        "sh\nweb.service\n30\n1\n0\n0\n0\nout\nerr\n");
+  CHECK(journald.next_stream() == "sh\nweb.service\n30\n1\n0\n0\n0\nout\nerr\n");
   CHECK(machine.text_of("web.log") == "out\nerr\n");
 }
 

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -17,6 +20,7 @@
 #include "drivers/base/temporary_directory.h"
 #include "drivers/cgroup/layout.h"
 #include "drivers/process/linux_process_driver.h"
+#include "drivers/process/proc_files.h"
 
 namespace gitproc {
 
@@ -29,6 +33,24 @@ inline std::optional<std::string> usable_mount() {
   return mount && ::access(mount->c_str(), W_OK) == 0 ? mount : std::nullopt;
 }
 
+// Kills and reaps all that this program has started, orphans too: the driver has made it their subreaper.
+inline void end_children() {
+  for (std::vector<Pid> children; !(children = children_of(::getpid())).empty();) {
+    for (Pid child : children) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, __WALL);
+    }
+  }
+}
+
+inline void remove_group(const std::filesystem::path& group) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(group, ignored)) {
+    if (entry.is_directory(ignored)) remove_group(entry);
+  }
+  ::rmdir(group.c_str());
+}
+
 class Machine {
  public:
   explicit Machine(bool with_cgroups, bool with_namespaces = false)
@@ -38,9 +60,11 @@ class Machine {
     ::chmod(directory.path().c_str(), 0755);
     start_agent();
   }
+  // Leaves nothing behind, not even of a test that failed half-way.
   ~Machine() {
     driver.reset();
-    if (with_cgroups_) ::rmdir((*usable_mount() + "/" + parent()).c_str());
+    end_children();
+    if (with_cgroups_) remove_group(*usable_mount() + "/" + parent());
   }
 
   // As if the agent had been killed and started again.
@@ -85,6 +109,27 @@ class Machine {
     Pid pid = spawn_pid(std::move(unit));
     wait_until([&] { return text_of("web.log") == printed; });
     return pid;
+  }
+
+  // Of an agent that spawned the service, did `more` with its PID and was gone: so the service's parent is nobody who
+  // could tell of it, and a new agent has to find it.
+  AdoptedService adopt_from_dead_agent(const UnitPtr& unit, const std::function<void(Pid)>& more = {}) {
+    pid_t agent = ::fork();
+    if (agent == 0) {
+      SpawnOutcome outcome = spawn(unit);
+      const auto* spawned = std::get_if<Spawned>(&outcome);
+      if (spawned != nullptr && more) more(spawned->pid);
+      ::_exit(spawned != nullptr ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(agent, &status, 0);
+    if (status != 0) throw std::runtime_error("the agent that was to die did not spawn");
+    start_agent();
+    std::vector<AdoptedService> adopted = driver->take_adopted();
+    if (adopted.size() != 1)
+      throw std::runtime_error(std::to_string(adopted.size()) + " services to adopt, not one");
+    driver->adopt(web, adopted[0]);
+    return adopted[0];
   }
 
   // The next event of that type; events of other types that come before it are kept.

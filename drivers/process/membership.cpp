@@ -16,11 +16,6 @@ constexpr int max_ancestors = 64;
 
 }  // namespace
 
-Membership::Run* Membership::find(ServiceId service) {
-  auto found = runs_.find(index_of(service));
-  return found != runs_.end() ? &found->second : nullptr;
-}
-
 const Membership::Run* Membership::find(ServiceId service) const {
   auto found = runs_.find(index_of(service));
   return found != runs_.end() ? &found->second : nullptr;
@@ -115,7 +110,7 @@ std::vector<Pid> Membership::known_of(const Run& run) const {
 }
 
 std::vector<Pid> Membership::members(ServiceId service) {
-  Run* run = find(service);
+  const Run* run = find(service);
   if (run == nullptr) return {};
   if (cgroups_ != nullptr) return cgroups_->processes(run->name);
 

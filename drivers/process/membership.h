@@ -62,7 +62,6 @@ class Membership {
     Pid next = 0;  // 0: the last
   };
 
-  Run* find(ServiceId service);
   const Run* find(ServiceId service) const;
   std::vector<Pid> known_of(const Run& run) const;
   void remember_session(ServiceId service, Run& run, Pid pid);

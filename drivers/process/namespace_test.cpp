@@ -2,12 +2,11 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "drivers/base/atomic_file.h"
+#include "drivers/process/journald_for_tests.h"
 #include "drivers/process/machine_for_tests.h"
 #include "drivers/process/proc_files.h"
 #include "reconcile/base/strings.h"
@@ -228,29 +227,19 @@ TEST_CASE("a service in a namespace is adopted with its init") {
   IN_NAMESPACES(machine);
   auto unit = shared(shell("(setsid sleep 1000 &) ; while ! [ -e " + (machine.directory / "end") +
                            " ]; do sleep 0.01; done; exit 4"));
-  pid_t agent = ::fork();
-  if (agent == 0) {
-    (void)machine.spawn(unit);
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(agent, &status, 0);
-  machine.start_agent();
-  std::vector<AdoptedService> adopted = machine.driver->take_adopted();
-  REQUIRE(adopted.size() == 1);
-  REQUIRE(adopted[0].main);
-  REQUIRE(adopted[0].init);
-  CHECK(adopted[0].main->is_alive);
-  CHECK(adopted[0].init->is_alive);
-  CHECK(namespace_pids(adopted[0].init->pid).back() == 1);
-  CHECK(namespace_pids(adopted[0].main->pid).back() == 2);
-  machine.driver->adopt(web, adopted[0]);
+  AdoptedService adopted = machine.adopt_from_dead_agent(unit);
+  REQUIRE(adopted.main);
+  REQUIRE(adopted.init);
+  CHECK(adopted.main->is_alive);
+  CHECK(adopted.init->is_alive);
+  CHECK(namespace_pids(adopted.init->pid).back() == 1);
+  CHECK(namespace_pids(adopted.main->pid).back() == 2);
   REQUIRE(replace_file(machine.directory / "end", "", 0644));
   ProcessExited exited = machine.wait_for<ProcessExited>();
-  CHECK(exited.pid == adopted[0].main->pid);
+  CHECK(exited.pid == adopted.main->pid);
   CHECK(exited.status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 4});
   machine.kill_all(unit, 0);
-  CHECK((!read_proc_stat(adopted[0].init->pid) || read_proc_stat(adopted[0].init->pid)->is_dead()));
+  CHECK((!read_proc_stat(adopted.init->pid) || read_proc_stat(adopted.init->pid)->is_dead()));
   machine.driver->clean_up({.service = web, .unit = unit, .is_removed = true});
 }
 
@@ -315,12 +304,7 @@ TEST_CASE(
 TEST_CASE("a service in a PID namespace has its stream to journald, and is probed from outside") {
   IN_NAMESPACES(machine);
   const std::string path = machine.directory / "journal";
-  UniqueFd journald(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  REQUIRE(::bind(journald.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  REQUIRE(::listen(journald.get(), 4) == 0);
+  JournaldForTests journald(path);
   machine.journal_socket = path;
   machine.start_agent();
 
@@ -335,9 +319,7 @@ TEST_CASE("a service in a PID namespace has its stream to journald, and is probe
       .timeout = deadline};
   UnitPtr service = shared(unit);
   Pid main = machine.spawn_pid(service);
-  UniqueFd stream(::accept4(journald.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  CHECK(read_descriptor(stream.get(), 1 << 16, "stream").value() ==
-        "sh\nweb.service\n30\n1\n0\n0\n0\nown number 2\n");
+  CHECK(journald.next_stream() == "sh\nweb.service\n30\n1\n0\n0\n0\nown number 2\n");
   machine.driver->start_probe({.service = web, .unit = shared(probed), .main_pid = main});
   CHECK(machine.wait_for<ProbeFinished>().detail == "exited with status 0: " + std::to_string(main));
   machine.kill_all(service, main);
