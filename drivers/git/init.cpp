@@ -12,6 +12,7 @@
 #include "drivers/base/system_call.h"
 #include "drivers/base/unique_fd.h"
 #include "drivers/git/git_library.h"
+#include "drivers/git/git_values.h"
 #include "drivers/git/repository.h"
 #include "reconcile/base/strings.h"
 
@@ -20,20 +21,6 @@ namespace {
 
 constexpr const char* fallback_name = "GitProc";
 constexpr const char* fallback_mail = "gitproc@localhost";
-
-struct FreeRepository {
-  void operator()(git_repository* repository) const { git_repository_free(repository); }
-};
-struct FreeIndex {
-  void operator()(git_index* index) const { git_index_free(index); }
-};
-struct FreeTree {
-  void operator()(git_tree* tree) const { git_tree_free(tree); }
-};
-struct FreeSignature {
-  void operator()(git_signature* signature) const { git_signature_free(signature); }
-};
-using RepositoryHandle = std::unique_ptr<git_repository, FreeRepository>;
 
 struct Opened {
   RepositoryHandle repository;
@@ -91,7 +78,7 @@ Result<ObjectId> commit_first(git_repository* repository, const std::vector<Init
   git_index* index = nullptr;
   if (int status = git_repository_index(&index, repository); status < 0)
     return git_fail(status, "cannot open the index");
-  std::unique_ptr<git_index, FreeIndex> index_handle(index);
+  GitHandle<git_index, git_index_free> index_handle(index);
   for (const InitialFile& file : files) {
     if (auto staged = stage(repository, index, file); !staged) return std::unexpected(staged.error());
   }
@@ -104,12 +91,12 @@ Result<ObjectId> commit_first(git_repository* repository, const std::vector<Init
   git_tree* tree = nullptr;
   if (int status = git_tree_lookup(&tree, repository, &tree_id); status < 0)
     return git_fail(status, "cannot read the first tree");
-  std::unique_ptr<git_tree, FreeTree> tree_handle(tree);
+  GitHandle<git_tree, git_tree_free> tree_handle(tree);
   git_signature* signature = nullptr;
   int status = git_signature_default(&signature, repository);
   if (status < 0) status = git_signature_now(&signature, fallback_name, fallback_mail);
   if (status < 0) return git_fail(status, "cannot make a signature for the first commit");
-  std::unique_ptr<git_signature, FreeSignature> signature_handle(signature);
+  GitHandle<git_signature, git_signature_free> signature_handle(signature);
   git_oid oid;
   status = git_commit_create(&oid, repository, "HEAD", signature, signature, nullptr,
                              std::string(message).c_str(), tree, 0, nullptr);

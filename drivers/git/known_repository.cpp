@@ -12,20 +12,10 @@
 #include <string>
 #include <utility>
 
+#include "drivers/git/git_values.h"
+
 namespace gitproc {
 namespace {
-
-git_oid to_git(const ObjectId& id) {
-  git_oid oid;
-  git_oid_fromraw(&oid, id.bytes.data());
-  return oid;
-}
-
-ObjectId from_git(const git_oid& oid) {
-  ObjectId id;
-  std::copy(std::begin(oid.id), std::end(oid.id), id.bytes.begin());
-  return id;
-}
 
 // A commit of the right time and parents; everything else of it is made up.
 std::string stand_in(const KnownCommit& commit) {

@@ -6,15 +6,10 @@
 #include <optional>
 
 #include "drivers/git/git_library.h"
+#include "drivers/git/git_values.h"
 
 namespace gitproc {
 namespace {
-
-git_oid to_git(const ObjectId& id) {
-  git_oid oid;
-  git_oid_fromraw(&oid, id.bytes.data());
-  return oid;
-}
 
 std::optional<ObjectKind> from_git(git_object_t type) {
   switch (type) {

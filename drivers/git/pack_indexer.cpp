@@ -14,6 +14,7 @@
 #include "drivers/base/unique_fd.h"
 #include "drivers/git/fetch_worker.h"
 #include "drivers/git/git_library.h"
+#include "drivers/git/git_values.h"
 #include "drivers/git/worker_process.h"
 #include "reconcile/base/strings.h"
 
@@ -30,14 +31,8 @@ constexpr std::size_t max_bundle_header_bytes = 8u << 20;
 constexpr const char* too_much_memory =
     "it needs more memory to unpack than a fetch may use: an object in it is too large";
 
-struct FreeOdb {
-  void operator()(git_odb* odb) const { git_odb_free(odb); }
-};
-struct FreeIndexer {
-  void operator()(git_indexer* indexer) const { git_indexer_free(indexer); }
-};
-using OdbHandle = std::unique_ptr<git_odb, FreeOdb>;
-using IndexerHandle = std::unique_ptr<git_indexer, FreeIndexer>;
+using OdbHandle = GitHandle<git_odb, git_odb_free>;
+using IndexerHandle = GitHandle<git_indexer, git_indexer_free>;
 
 std::string last_fault() {
   const git_error* last = git_error_last();

@@ -17,6 +17,7 @@
 #include "drivers/base/system_call.h"
 #include "drivers/git/fetch_worker.h"
 #include "drivers/git/git_library.h"
+#include "drivers/git/git_values.h"
 #include "drivers/git/known_repository.h"
 #include "drivers/git/remote_url.h"
 #include "drivers/git/ssh_files.h"
@@ -32,10 +33,7 @@ constexpr std::size_t max_secret_bytes = 64u << 10;
 constexpr std::size_t max_known_hosts_bytes = 4u << 20;
 constexpr std::size_t pack_header_bytes = 12;
 
-struct FreeRemote {
-  void operator()(git_remote* remote) const { git_remote_free(remote); }
-};
-using RemoteHandle = std::unique_ptr<git_remote, FreeRemote>;
+using RemoteHandle = GitHandle<git_remote, git_remote_free>;
 
 // Read while the process still may.
 struct Credentials {

@@ -15,6 +15,7 @@
 #include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
 #include "drivers/git/git_library.h"
+#include "drivers/git/git_values.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -27,36 +28,6 @@ constexpr std::string_view marker_prefix = "refs/gitproc/";
 // Tips that the walk for the negotiation begins at.
 constexpr std::size_t max_walk_tips = 128;
 constexpr unsigned max_parents_told = 64;
-
-struct FreeReference {
-  void operator()(git_reference* reference) const { git_reference_free(reference); }
-};
-struct FreeIterator {
-  void operator()(git_reference_iterator* iterator) const { git_reference_iterator_free(iterator); }
-};
-struct FreeCommit {
-  void operator()(git_commit* commit) const { git_commit_free(commit); }
-};
-struct FreeRepository {
-  void operator()(git_repository* repository) const { git_repository_free(repository); }
-};
-struct FreeConfig {
-  void operator()(git_config* configuration) const { git_config_free(configuration); }
-};
-using ReferenceHandle = std::unique_ptr<git_reference, FreeReference>;
-using CommitHandle = std::unique_ptr<git_commit, FreeCommit>;
-
-git_oid to_git(const ObjectId& id) {
-  git_oid oid;
-  git_oid_fromraw(&oid, id.bytes.data());
-  return oid;
-}
-
-ObjectId from_git(const git_oid& oid) {
-  ObjectId id;
-  std::copy(std::begin(oid.id), std::end(oid.id), id.bytes.begin());
-  return id;
-}
 
 CommitHandle find_commit(git_repository* repository, const ObjectId& id) {
   git_oid oid = to_git(id);
@@ -196,7 +167,7 @@ Result<FetchBasis> fetch_basis(Repository& repository) {
   git_reference_iterator* made = nullptr;
   if (int status = git_reference_iterator_new(&made, repository.handle()); status < 0)
     return git_fail(status, "cannot list refs");
-  std::unique_ptr<git_reference_iterator, FreeIterator> iterator(made);
+  GitHandle<git_reference_iterator, git_reference_iterator_free> iterator(made);
   FetchBasis basis;
   std::set<ObjectId> tips;
   const char* next = nullptr;
@@ -318,10 +289,10 @@ Result<void> make_clone(const std::string& path, const std::string& branch, cons
   git_repository* made = nullptr;
   if (int status = git_repository_init_ext(&made, path.c_str(), &options); status < 0)
     return git_fail(status, "cannot make repository '" + printable(path) + "'");
-  std::unique_ptr<git_repository, FreeRepository> repository(made);
+  RepositoryHandle repository(made);
   git_config* opened = nullptr;
   int status = git_repository_config(&opened, made);
-  std::unique_ptr<git_config, FreeConfig> configuration(opened);
+  GitHandle<git_config, git_config_free> configuration(opened);
   // As git clone leaves it, so that a person can use git there.
   if (status == 0) status = git_config_set_string(opened, "remote.origin.url", shown_url.c_str());
   if (status == 0)

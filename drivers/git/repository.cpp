@@ -17,6 +17,7 @@
 #include "drivers/base/lazy_library.h"
 #include "drivers/base/system_call.h"
 #include "drivers/git/git_library.h"
+#include "drivers/git/git_values.h"
 #include "drivers/git/tree.h"
 #include "reconcile/base/strings.h"
 
@@ -27,30 +28,6 @@ constexpr std::size_t max_commit_bytes = 16u << 20;
 constexpr std::size_t max_compared_file_bytes = 1u << 20;
 constexpr std::size_t max_line_text_bytes = 256;
 constexpr unsigned max_ref_hops = 8;
-
-template <typename T, void (*free)(T*)>
-struct FreeWith {
-  void operator()(T* object) const { free(object); }
-};
-template <typename T, void (*free)(T*)>
-using Handle = std::unique_ptr<T, FreeWith<T, free>>;
-
-using RepositoryHandle = Handle<git_repository, git_repository_free>;
-using ReferenceHandle = Handle<git_reference, git_reference_free>;
-using CommitHandle = Handle<git_commit, git_commit_free>;
-using ObjectHandle = Handle<git_object, git_object_free>;
-
-git_oid to_git(const ObjectId& id) {
-  git_oid oid;
-  git_oid_fromraw(&oid, id.bytes.data());
-  return oid;
-}
-
-ObjectId from_git(const git_oid& oid) {
-  ObjectId id;
-  std::copy(std::begin(oid.id), std::end(oid.id), id.bytes.begin());
-  return id;
-}
 
 // A file's content; "" where there is no such file.
 Result<std::string> text_at(ObjectReader& objects, const ObjectId& tree, const std::string& path) {
