@@ -54,6 +54,36 @@ void expect_healthy(Sandbox& box, const std::string& commit) {
   box.expect("a healthy commit", [&] { return ended(box, commit, "healthy") != 0; });
 }
 
+// Two services that run well, and an agent that is killed at moments of a seed's choice. GITPROC_KILLS sets how often the
+// story is told.
+struct KillStory {
+  KillStory(int usual_times, unsigned latest_kill_usec) : latest_usec(latest_kill_usec) {
+    const char* wanted = std::getenv("GITPROC_KILLS");
+    times = wanted != nullptr ? std::atoi(wanted) : usual_times;
+    unsigned seed = static_cast<unsigned>(::getpid());
+    random.seed(seed);
+    std::cout << "seed " << seed << ", told " << times << " times\n";
+    box.write("db.service", counting_unit(box.path("db")));
+    box.write("web.service", counting_unit(box.path("web"), "good"));
+    good = box.commit("good");
+    box.start_agent(with_auto_rollback);
+    expect_healthy(box, good);
+    db = box.pid("db");
+  }
+  void kill_agent() {
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % latest_usec));
+    box.kill_agent();
+    box.start_agent(with_auto_rollback);
+  }
+
+  unsigned latest_usec;
+  int times = 0;
+  std::mt19937 random;
+  Sandbox box;
+  std::string good;
+  pid_t db = 0;
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -128,32 +158,18 @@ TEST_CASE("'sync --retry' tries again what was rolled back, and takes it when it
   CHECK(box.status()["applied_commit"] == failing);
 }
 
-// GITPROC_KILLS sets another number of kills.
 TEST_CASE("an agent that is killed at any moment of an automatic rollback goes on with it, once") {
-  const char* wanted = std::getenv("GITPROC_KILLS");
-  int kills = wanted != nullptr ? std::atoi(wanted) : 12;
-  unsigned seed = static_cast<unsigned>(::getpid());
-  std::cout << "seed " << seed << ", " << kills << " kills\n";
-  std::mt19937 random(seed);
-
-  Sandbox box;
-  box.write("db.service", counting_unit(box.path("db")));
-  box.write("web.service", counting_unit(box.path("web"), "good"));
-  std::string good = box.commit("good");
-  box.start_agent(with_auto_rollback);
-  expect_healthy(box, good);
-  pid_t db = box.pid("db");
-  for (int kill = 0; kill < kills; ++kill) {
+  KillStory story(12, 150'000);
+  Sandbox& box = story.box;
+  for (int kill = 0; kill < story.times; ++kill) {
     std::string version = "bad" + std::to_string(kill);
     INFO(version);
     box.write("web.service", never_running(box.path("web"), version));
     box.write("new.service", counting_unit(box.path("new"), version));
     std::string failing = box.commit(version);
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 150'000));
-    box.kill_agent();
-    box.start_agent(with_auto_rollback);
+    story.kill_agent();
     box.expect("the rollback", [&] { return ended(box, failing, "rolled-back") != 0; });
-    box.expect_applied(good);
+    box.expect_applied(story.good);
     box.expect("what it added to be gone", [&] { return box.service("new").is_null(); });
     box.expect("the good one to run", [&] {
       std::string last, word, pid;
@@ -163,7 +179,7 @@ TEST_CASE("an agent that is killed at any moment of an automatic rollback goes o
     });
     CHECK(ended(box, failing, "rolled-back") == 1);
     CHECK(box.status()["sync"] == "rejected");
-    CHECK(box.pid("db") == db);
+    CHECK(box.pid("db") == story.db);
   }
   box.write("web.service", counting_unit(box.path("web"), "mended"));
   std::string mended = box.commit("mended");
@@ -171,75 +187,59 @@ TEST_CASE("an agent that is killed at any moment of an automatic rollback goes o
   box.expect_sync("synced");
 }
 
-// GITPROC_KILLS sets another number of rounds, of seven kills each.
+// Seven kills a time.
 TEST_CASE(
     "an agent that is killed at any moment of any stage of the story of a bad commit tells it as ever") {
-  const char* wanted = std::getenv("GITPROC_KILLS");
-  int rounds = wanted != nullptr ? std::atoi(wanted) : 2;
-  unsigned seed = static_cast<unsigned>(::getpid());
-  std::cout << "seed " << seed << ", " << rounds << " rounds\n";
-  std::mt19937 random(seed);
-
-  Sandbox box;
-  box.write("db.service", counting_unit(box.path("db")));
-  box.write("web.service", counting_unit(box.path("web"), "good"));
-  std::string good = box.commit("good");
-  box.start_agent(with_auto_rollback);
-  expect_healthy(box, good);
-  pid_t db = box.pid("db");
-  auto killed = [&] {
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 120'000));
-    box.kill_agent();
-    box.start_agent(with_auto_rollback);
-  };
-  for (int round = 0; round < rounds; ++round) {
+  KillStory story(2, 120'000);
+  Sandbox& box = story.box;
+  for (int round = 0; round < story.times; ++round) {
     std::string number = std::to_string(round), bad = "bad" + number, mended = "mended" + number;
     INFO("round " << round);
     box.write("web.service", never_running(box.path("web"), bad));
     std::string failing = box.commit(bad);
-    killed();
+    story.kill_agent();
     box.expect("the rollback", [&] { return ended(box, failing, "rolled-back") != 0; });
-    box.expect_applied(good);
+    box.expect_applied(story.good);
     unsigned attempts = lines_with(box.path("web"), bad);
 
     box.write("other" + number + ".service", counting_unit(box.path("other" + number)));
     std::string unrelated = box.commit("unrelated" + number);
-    killed();
+    story.kill_agent();
     box.expect("the refusal", [&] { return ended(box, unrelated, "rejected") != 0; });
-    CHECK(box.status()["applied_commit"] == good);
+    CHECK(box.status()["applied_commit"] == story.good);
     CHECK(box.service("other" + number).is_null());
 
     box.write("web.service", counting_unit(box.path("web"), mended));
     std::string mending = box.commit(mended);
-    killed();
+    story.kill_agent();
     expect_healthy(box, mending);
     CHECK(lines_with(box.path("web"), mended) == 1);
     CHECK(ended(box, failing, "rolled-back") == 1);
 
     // And by hand, through all three.
-    CHECK(box.cli({"rollback", good, "--no-wait"}).exit_code == 0);
-    killed();
-    box.expect_applied(good);
+    CHECK(box.cli({"rollback", story.good, "--no-wait"}).exit_code == 0);
+    story.kill_agent();
+    box.expect_applied(story.good);
     box.write("web.service", never_running(box.path("web"), bad));
     box.commit("again " + bad);
-    killed();
+    story.kill_agent();
     box.write("more" + number + ".service", counting_unit(box.path("more" + number)));
     box.commit("unrelated again");
-    killed();
+    story.kill_agent();
     box.write("web.service", counting_unit(box.path("web"), "last" + number));
     std::string last = box.commit("last" + number);
     box.expect("the tip to be seen", [&] { return box.status()["branch_commit"] == last; });
-    CHECK(box.status()["pinned"]["commit"] == good);
-    CHECK(box.status()["applied_commit"] == good);
+    CHECK(box.status()["pinned"]["commit"] == story.good);
+    CHECK(box.status()["applied_commit"] == story.good);
     CHECK(box.service("more" + number).is_null());
     CHECK(box.cli({"sync", "--no-wait"}).exit_code == 0);
-    killed();
+    story.kill_agent();
     expect_healthy(box, last);
     CHECK(box.status()["pinned"].is_null());
     CHECK(lines_with(box.path("web"), bad) == attempts);
     CHECK(lines_with(box.path("web"), "last" + number) == 1);
-    CHECK(box.pid("db") == db);
-    good = last;
+    CHECK(box.pid("db") == story.db);
+    story.good = last;
   }
 }
 
