@@ -2,11 +2,14 @@
 // found there, on one with v2 in the service's own group. vm_test.cpp runs the same in a machine of pure v2.
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <string_view>
 
 #include "e2e/harness.h"
 
@@ -54,6 +57,20 @@ bool has_event(Sandbox& box, const std::string& kind, const std::string& words) 
     at = end + 1;
   }
   return false;
+}
+
+// The seconds that dd(1) says it took; 0 where it does not say so.
+double seconds_told_by_dd(const std::string& text) {
+  constexpr std::string_view before = " copied, ";
+  std::size_t at = text.find(before);
+  return at != std::string::npos ? std::strtod(text.c_str() + at + before.size(), nullptr) : 0;
+}
+
+bool is_on_block_device(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  return std::filesystem::exists("/sys/dev/block/" + std::to_string(major(status.st_dev)) + ":" +
+                                 std::to_string(minor(status.st_dev)));
 }
 
 }  // namespace
@@ -124,6 +141,50 @@ TEST_CASE("CPUQuota= holds", "[limits]") {
   // On a machine with much else to do it may not even get that much.
   double load = std::stod(read_text("/proc/loadavg"));
   if (load < 2) CHECK(best > 18);
+}
+
+TEST_CASE("limits of what is read and written per second hold", "[limits]") {
+  bool is_in_v1 = ::access("/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device", W_OK) == 0;
+  bool is_in_v2 = read_text("/sys/fs/cgroup/cgroup.controllers").find("io") != std::string::npos;
+  if (::geteuid() != 0 || !(is_in_v1 || is_in_v2))
+    GITPROC_SKIP("needs root, and the cgroup controller io or blkio");
+  Sandbox box;
+  if (!is_on_block_device(box.repo())) GITPROC_SKIP("the folder of temporary files is on no block device");
+
+  // What has to take each of them three seconds. A throttle counts in slices of a tenth of a second, and lets the first
+  // one through at once.
+  constexpr double enough_seconds = 2.5;
+  struct Mover {
+    std::string directive, limit, copy;
+  };
+  const std::string large = "bs=64k count=96 ", small = "bs=4k count=150 ";
+  const std::string write = "if=/dev/zero oflag=direct of=", read = "of=/dev/null iflag=direct if=";
+  const std::vector<Mover> movers = {{"IOWriteBandwidthMax=", " 2M", large + write + box.path("large")},
+                                     {"IOWriteIOPSMax=", " 50", small + write + box.path("small")},
+                                     {"IOReadBandwidthMax=", " 2M", large + read + box.path("large")},
+                                     {"IOReadIOPSMax=", " 50", small + read + box.path("small")}};
+  for (const Mover& mover : movers) {
+    Outcome free = run({"/bin/sh", "-c", "LC_ALL=C exec dd " + mover.copy});
+    INFO(free.err);
+    REQUIRE(seconds_told_by_dd(free.err) > 0);
+    if (seconds_told_by_dd(free.err) >= enough_seconds)
+      GITPROC_SKIP("the disk is no faster than the limits of this test");
+  }
+  auto name = [&](std::size_t i) { return "mover" + std::to_string(i); };
+  for (std::size_t i = 0; i < movers.size(); ++i)
+    box.write(name(i) + ".service", "[Service]\nType=oneshot\nEnvironment=LC_ALL=C\nExecStart=/bin/dd " +
+                                        movers[i].copy + "\n" + movers[i].directive + box.repo() +
+                                        movers[i].limit + "\n" +
+                                        // One after the other, as before.
+                                        (i != 0 ? "[Unit]\nAfter=" + name(i - 1) + ".service\n" : ""));
+  box.commit();
+  box.start_agent();
+  for (std::size_t i = 0; i < movers.size(); ++i) {
+    box.expect_state(name(i), "completed");
+    std::string told = read_text(box.path("log/" + name(i) + ".log"));
+    INFO(movers[i].directive << "\n" << told);
+    CHECK(seconds_told_by_dd(told) >= enough_seconds);
+  }
 }
 
 TEST_CASE("a fork bomb ends at TasksMax=, and the agent goes on answering", "[limits]") {

@@ -1,5 +1,5 @@
-// The stories of limits_test.cpp in a machine of pure cgroup v2, and in one of pure v1: a small virtual machine, where
-// the tool for it is beside the project.
+// The stories of limits_test.cpp in a small virtual machine of pure cgroup v2, where the tool for it is beside the
+// project.
 #include <unistd.h>
 
 #include <filesystem>
@@ -17,8 +17,10 @@ void run_limits_in(const std::string& kind) {
   if (::access(vm_tool().c_str(), X_OK) != 0)
     GITPROC_SKIP("no tool for virtual machines at ../shared/vm beside the project");
   std::string self = std::filesystem::read_symlink("/proc/self/exe");
-  Outcome outcome =
-      run({vm_tool(), "--cgroup", kind, "--mem", "2000", "--timeout", "500", "--", self, "[limits]"});
+  // A disk, so that there is a device whose limits can hold.
+  Sandbox box;
+  Outcome outcome = run({vm_tool(), "--cgroup", kind, "--mem", "2000", "--timeout", "500", "--disk",
+                         box.path("disk"), "--env", "TMPDIR=/data", "--", self, "[limits]"});
   INFO(outcome.out << outcome.err);
   CHECK(outcome.exit_code == 0);
   CHECK(outcome.out.find("All tests passed") != std::string::npos);  // and there were some
