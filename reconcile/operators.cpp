@@ -259,6 +259,7 @@ void Reconciler::State::take(const RollbackRequested& event) {
            "no other commit has been healthy on this node; name one: gitproc rollback REVISION");
     return;
   }
+  if (durable.retreat && durable.retreat->to != *commit) supersede_retreat();
   pin_before = durable.pin;
   bool is_good = !options.verifies_signatures || is_verified(durable.verified, *commit, "");
   is_pin_tried = loaded && loaded->id == *commit && is_good;

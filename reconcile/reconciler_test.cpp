@@ -543,6 +543,24 @@ TEST_CASE("what was applied is tried again when it could not be read and the tip
   CHECK(world.take_log() == Log{"start web"});
 }
 
+TEST_CASE("what was applied is tried again however often it cannot be read, while no tip can be applied") {
+  for (bool has_branch : {false, true}) {
+    World world(applied(1));
+    world.commits[id_of(1)] = {{"web", make_unit("web")}};
+    world.unreadable.insert(id_of(1));
+    if (has_branch) {
+      world.broken_commit(2);
+    } else {
+      world.happens(TipObserved{"main", std::nullopt, "no such branch"});
+    }
+    for (int i = 0; i < 3; ++i)
+      world.wait(31s);
+    world.unreadable.clear();
+    world.wait(31s);
+    CHECK(world.take_log() == Log{"start web"});
+  }
+}
+
 TEST_CASE("a started agent puts the markers right that the one before did not come to") {
   DurableState durable = applied(1);
   durable.pin = Pin{.commit = id_of(1), .by = "uid 0"};

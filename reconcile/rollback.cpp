@@ -327,14 +327,17 @@ void Reconciler::State::fail_trial(const std::set<ServiceId>& culprits) {
   is_target_news = true;
 }
 
-// An automatic rollback that may not have come to its end.
 void Reconciler::State::drop_retreat() {
   if (!durable.retreat) return;
-  ObjectId to = durable.retreat->to;
+  supersede_retreat();
   change_durable().retreat.reset();
-  if (current && current->id == to) return;
-  for (HistoryEntry& entry : durable.history) {
-    bool is_unfinished = entry.commit == to && entry.outcome == Outcome::progressing;
+}
+
+// Its entry of the history is older than its beginning, so nothing else ends it.
+void Reconciler::State::supersede_retreat() {
+  if (!durable.retreat || (current && current->id == durable.retreat->to)) return;
+  for (HistoryEntry& entry : change_durable().history) {
+    bool is_unfinished = entry.commit == durable.retreat->to && entry.outcome == Outcome::progressing;
     if (is_unfinished) entry.outcome = Outcome::superseded;
   }
 }
@@ -346,8 +349,8 @@ void Reconciler::State::clear_denials_of_current() {
     return service && service->desired && service->desired->fingerprint == denial.fingerprint;
   };
   if (std::erase_if(durable.denials, is_in_current) == 0) return;
-  DurableState& state = change_durable();
-  if (state.retreat && state.retreat->from == current->id) state.retreat.reset();
+  ++durable_version;
+  if (durable.retreat && durable.retreat->from == current->id) drop_retreat();
   denied.reset();
   is_target_news = true;  // the tip may hold it, too
 }

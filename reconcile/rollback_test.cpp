@@ -383,6 +383,22 @@ TEST_CASE("a tip that holds what failed is applied as soon as that got healthy")
   CHECK(node.sync_state() == "synced");
 }
 
+TEST_CASE("an automatic rollback that could not begin is superseded by one by hand") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web"), make_unit("api", "slow")});
+  node.unreadable.insert(id_of(1));
+  node.wait(6min);
+  CHECK(node.history() == "1 commit healthy, 2 commit rolled-back, 1 auto-rollback progressing");
+  node.rollback(2);
+  CHECK(node.history() == "1 commit healthy, 2 commit rolled-back, 1 auto-rollback superseded");
+  node.sync();
+  node.unreadable.clear();
+  node.wait(42s);
+  CHECK(node.history() == "1 commit healthy, 2 commit rolled-back, 1 auto-rollback healthy");
+}
+
 TEST_CASE("the commit to go back to is no valid one any more: the node stays where it is") {
   Node node = node_that_rolls_back();
   node.commit(1, {make_unit("web")});
@@ -529,6 +545,23 @@ TEST_CASE("a held commit gives way to a later one, which is judged by itself") {
   node.move(3);
   CHECK(node.sync_state() == "synced");
   CHECK(node.running() == "a 1, b 1, c 1, d 1, f 1");
+}
+
+TEST_CASE("what ran is taken over in the end although it cannot be read for a while and the tip is held") {
+  Node node = node_with_guard();
+  node.commit(1, units_called("abcde"));
+  node.commit(2, {});
+  node.unreadable.insert(id_of(1));
+  node.start_agent();
+  node.settle();
+  for (int i = 0; i < 3; ++i)
+    node.wait(31s);
+  node.unreadable.clear();
+  node.wait(31s);
+  auto taken_over = node.reconciler->service("a");
+  REQUIRE(taken_over.has_value());
+  CHECK(taken_over->state == ServiceState::running);
+  CHECK(node.sync_state() == "held");
 }
 
 TEST_CASE("an approval survives kill -9 of the agent before any command") {

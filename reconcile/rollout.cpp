@@ -238,7 +238,9 @@ void Reconciler::State::take(const CommitUnreadable& event) {
   if (is_booting) {
     is_booting = false;
     is_boot_unread = true;
-    if (rejected && target() == rejected->id) retry_boot();
+    std::optional<ObjectId> wanted = target();
+    bool is_nowhere_to_go = !wanted || (!is_on_retreat() && is_refused(*wanted));
+    if (is_nowhere_to_go) retry_boot();
     return;
   }
   go_on_for_now();

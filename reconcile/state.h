@@ -220,6 +220,7 @@ struct Reconciler::State {
   void check_trial();
   void fail_trial(const std::set<ServiceId>& culprits);
   void drop_retreat();
+  void supersede_retreat();  // where it has not begun
   void clear_denials_of_current();
   bool is_returning() const;
   std::string removed_by_rollout();

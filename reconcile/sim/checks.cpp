@@ -2,6 +2,7 @@
 #include "reconcile/sim/checks.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace gitproc::sim {
 namespace {
@@ -49,6 +50,8 @@ void Checks::booted() {
 void Checks::agent_lost() {
   unanswered_.clear();
   stops_.clear();
+  syncs_.clear();
+  fetched_syncs_.clear();
   loading_.reset();
   unfit_.clear();
   knows_relations_ = false;
@@ -179,15 +182,26 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     for (const std::string& each : repository_.names())
       touch(each, now);  // what was loaded long ago happens now
   } else if (const auto* sync = std::get_if<SyncRequested>(&event)) {
-    constexpr unsigned writes_at_once = 2;  // one is under way
-    if (sync->retries) retried_writes_ = writes_at_once;
-    for (const std::string& each : repository_.names()) {
-      // With --retry, what was denied when it was loaded, long ago, happens now.
-      if (sync->retries || unfit_.contains(each) || is_failed(each)) touch(each, now);
-    }
+    syncs_.push_back(*sync);
+    if (!repository_.has_remote()) begin_syncs(syncs_, now);
+  } else if (const auto* fetched = std::get_if<Fetched>(&event)) {
+    if (fetched->fault == Fetched::Fault::none) begin_syncs(fetched_syncs_, now);
+    fetched_syncs_.clear();
   } else if (std::get_if<ShutdownRequested>(&event) != nullptr) {
     for (const std::string& each : repository_.names())
       touch(each, now);
+  }
+}
+
+// Where there is a remote, a sync begins when a fetch that began after it was asked for has ended well.
+void Checks::begin_syncs(std::vector<SyncRequested>& syncs, Instant now) {
+  for (const SyncRequested& sync : std::exchange(syncs, {})) {
+    constexpr unsigned writes_at_once = 2;  // one is under way
+    if (sync.retries) retried_writes_ = writes_at_once;
+    for (const std::string& each : repository_.names()) {
+      // With --retry, what was denied when it was loaded, long ago, happens now.
+      if (sync.retries || unfit_.contains(each) || is_failed(each)) touch(each, now);
+    }
   }
 }
 
@@ -227,6 +241,7 @@ void Checks::decided(const Commands& commands, Instant now) {
       if (is_new) service.is_adopted = false;
       service.invocation = spawn->invocation;
       service.is_ending = spawn->phase == ExecPhase::stop || spawn->phase == ExecPhase::stop_post;
+      if (service.is_ending) touch(spawn->unit->name, now);
       if (is_new && spawn->unit->conditions->empty()) check_start(*spawn->unit);
     } else if (const auto* check = std::get_if<CheckConditions>(&command)) {
       check_start(*check->unit);
@@ -238,6 +253,8 @@ void Checks::decided(const Commands& commands, Instant now) {
     } else if (const auto* news = std::get_if<Announce>(&command)) {
       if (!news->service.empty()) facts(news->service).is_unknown = false;
       note(*news);
+    } else if (std::get_if<Fetch>(&command) != nullptr) {
+      fetched_syncs_ = std::exchange(syncs_, {});
     } else if (const auto* tree = std::get_if<ExportTree>(&command)) {
       check_trusted(tree->commit);
     } else if (const auto* move = std::get_if<MoveBranch>(&command)) {

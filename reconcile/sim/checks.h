@@ -98,6 +98,8 @@ class Checks {
   const Denial* find_denied(const ObjectId& commit) const;
   bool is_retried() const { return retried_writes_ > 0; }
 
+  void begin_syncs(std::vector<SyncRequested>& syncs, Instant now);
+
   void judged(const ObjectId& commit, const std::optional<VerifiedCommit>& verified, bool is_refused);
   bool is_refused(const ObjectId& commit, const std::string& branch) const;
   void check_trusted(const ObjectId& commit);
@@ -121,6 +123,7 @@ class Checks {
   bool knows_relations_ = false;      // this agent has got as far as to a commit
   std::map<RequestId, std::string> unanswered_;
   std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
+  std::vector<SyncRequested> syncs_, fetched_syncs_;  // for the next fetch, and for the one under way
   std::set<std::string> was_pulled_;        // required or wanted by another one in some commit
   std::set<std::string> unfit_;             // whose new unit a preflight refused
 
