@@ -178,6 +178,7 @@ std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& reques
       }
     }
   }
+  if (!service.desired) return bad_end("is no longer in the repository");
   if (durable.holds.contains(service.name)) return bad_end("was stopped meanwhile");
   if (service.wait == Wait::dependency) return bad_end("waits: " + service.waits_for.str());
   if (!wants_running(service)) return bad_end("was stopped meanwhile");
@@ -234,6 +235,7 @@ void Reconciler::State::begin_sync(const SyncRequested& event) {
     after_change(service);
     touch(service);
   }
+  if (event.retries) resume_lost_trial();
   await_settled(event.request, event.waits);
 }
 

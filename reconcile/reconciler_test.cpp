@@ -658,6 +658,29 @@ TEST_CASE("a service that ends by itself is waited for like one that is told to 
   CHECK(world.take_log() == Log{"stop db"});
 }
 
+TEST_CASE("who asked to start a service is told when a commit removes it meanwhile") {
+  World world;
+  UnitPtr api = make_unit("api", is_after("db")), cron = make_unit("cron", is_after("api"));
+  world.commit(1, {make_unit("db"), api, cron});
+  world.exits("api", {ExitStatus::Kind::exited, 0});
+  world.exits("cron", {ExitStatus::Kind::exited, 0});
+  UnitPtr slow = make_unit("db", version("2"), of_type(ServiceType::notify));
+  world.commit(2, {slow, api, cron});
+  CHECK(world.request(ServiceVerb::start, "api") == "(waiting)");
+  world.commit(3, {slow});
+  CHECK(world.answer_of(RequestId{1}) == "'api' is no longer in the repository");
+  CHECK_FALSE(world.reconciler->find("api"));
+}
+
+TEST_CASE("nothing is kept of a service that was removed before it ever started") {
+  World world;
+  UnitPtr slow = make_unit("db", of_type(ServiceType::notify));
+  world.commit(1, {slow, make_unit("api", is_after("db"))});
+  CHECK(world.state("api") == "waiting");
+  world.commit(2, {slow});
+  CHECK_FALSE(world.reconciler->find("api"));
+}
+
 TEST_CASE("of two that conflict the one with the greater claim runs, and they do not take turns") {
   auto without = make_unit("main");
   auto with_conflict = make_unit("main", with_relations({.conflicts = {"spare"}}), described("conflicts"));

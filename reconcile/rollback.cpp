@@ -40,6 +40,8 @@ const Hold* Reconciler::State::shown_hold() const {
 
 const std::string* Reconciler::State::denial_of_tip() const {
   if (durable.pin || !tip) return nullptr;
+  // What the node has gone back to runs, whatever it holds.
+  if (durable.retreat && durable.retreat->to == *tip) return nullptr;
   if (denied && denied->commit == *tip) return &denied->message;
   return durable.retreat && durable.retreat->from == *tip ? &durable.retreat->reason : nullptr;
 }
@@ -70,7 +72,6 @@ bool Reconciler::State::admit_tip() {
 }
 
 void Reconciler::State::follow_tip() {
-  if (durable.retreat) change_durable().retreat.reset();
   if (durable.followed && durable.followed->branch != branch) cause = "switch";
   Followed next{branch, *tip};
   if (durable.followed != next) change_durable().followed = std::move(next);
@@ -118,11 +119,7 @@ std::optional<std::string> Reconciler::State::pruning() {
 // The tip is not applied: the node goes on with what it runs. What an earlier agent left is left alone as long as no
 // commit says what it is.
 void Reconciler::State::stand_still() {
-  if (current) {
-    end_settling_in();
-  } else if (is_boot_unread) {
-    retry_boot();
-  }
+  if (current) end_settling_in();
 }
 
 void Reconciler::State::refuse_tip(const Denial& denial) {
@@ -201,7 +198,13 @@ void Reconciler::State::prepare_trial(bool was_booting, bool had_base,
     bool is_continued = is_tried && (was_booting || durable.trial->commit == current->id);
     if (!is_continued) change_durable().trial.reset();
   }
-  if (!durable.trial) return;
+  begin_trial();
+}
+
+void Reconciler::State::begin_trial() {
+  // One that is lost goes on only as what is not proved, for the tip that may come before the node has gone back.
+  bool is_lost = durable.trial && durable.retreat && durable.retreat->from == durable.trial->commit;
+  if (!durable.trial || is_lost) return;
   for (const auto& [name, before] : durable.trial->changed) {
     Service* service = table.find(name);
     if (!service || !service->desired || service->desired->fingerprint == before) continue;
@@ -215,6 +218,14 @@ void Reconciler::State::prepare_trial(bool was_booting, bool had_base,
   } else {
     trial_deadline = after(now.instant, options.rollout_deadline);
   }
+}
+
+// Of a commit that failed, and that the node had no time to leave: 'sync --retry' tries it where it is.
+void Reconciler::State::resume_lost_trial() {
+  bool is_lost = current && durable.trial && durable.trial->commit == current->id && on_trial.empty();
+  if (!is_lost) return;
+  outcome = Outcome::progressing;
+  begin_trial();
 }
 
 bool Reconciler::State::has_held_dependency(const Service& service) const {
@@ -298,7 +309,6 @@ void Reconciler::State::fail_trial(const std::set<ServiceId>& culprits) {
   if (state.denials.size() > denial_limit)
     state.denials.erase(state.denials.begin(), state.denials.end() - denial_limit);
   state.retreat = Retreat{.to = *state.healthy, .from = current->id, .at = now.wall, .reason = reason};
-  state.trial.reset();
   end_trial();
   healthy_at = never;
   outcome = Outcome::rolled_back;

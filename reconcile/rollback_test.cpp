@@ -107,8 +107,25 @@ class Node : public WorldForTests {
     return count;
   }
 
+  // --- what processes do ---
+  void exits(const std::string& name) {
+    Pid pid = alive.at(name).pid;
+    alive.erase(name);
+    happens(ProcessExited{*reconciler->find(name), pid, {ExitStatus::Kind::exited, 1}, false});
+  }
+  void gets_ready(const std::string& name) {
+    Notified ready;
+    ready.service = *reconciler->find(name);
+    ready.sender = alive.at(name).pid;
+    ready.is_ready = true;
+    happens(ready);
+  }
+
   // --- drivers ---
   using WorldForTests::carry_out;
+  void carry_out(const ExportTree& tree) {
+    events.push_back(TreeExported{tree.commit, full_disk ? "no space left on device" : ""});
+  }
   void carry_out(const LoadCommit& load) {
     bool is_refused = !load.was_applied && !load.branch.empty() && too_old.contains(load.commit);
     if (!is_refused) return WorldForTests::carry_out(load);
@@ -172,6 +189,7 @@ class Node : public WorldForTests {
   std::vector<std::string> told;
   std::optional<unsigned> lives_for;
   unsigned kills = 0;
+  bool full_disk = false;
 };
 
 Node node_that_rolls_back() { return Node({.boot_id = "boot", .seed = 7, .auto_rollback = true}); }
@@ -399,6 +417,67 @@ TEST_CASE("an automatic rollback that could not begin is superseded by one by ha
   CHECK(node.history() == "1 commit healthy, 2 commit rolled-back, 1 auto-rollback healthy");
 }
 
+TEST_CASE("an automatic rollback is taken up again when the tip that came in between was none to apply") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.unreadable.insert(id_of(1));
+  node.commit(2, {make_unit("web", "bad")});
+  node.full_disk = true;
+  node.commit(3, {make_unit("web", "2")});
+  CHECK(node.sync_state() == "error");
+  node.unreadable.clear();
+  node.full_disk = false;
+  node.broken_commit(4);
+  CHECK(node.running() == "web 1");
+  CHECK(node.history() ==
+        "1 commit healthy, 2 commit rolled-back, 1 auto-rollback progressing, 4 commit rejected");
+}
+
+TEST_CASE("content that was healthy is not on trial where it takes over from a commit that failed") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.unreadable.insert(id_of(1));
+  node.commit(2, {make_unit("web", "2"), make_unit("api", "bad")});
+  node.commit(3, {make_unit("web"), make_unit("db")});
+  CHECK(node.running() == "db 1, web 1");
+  node.exits("web");
+  CHECK(node.sync_state() == "degraded");
+  CHECK(node.rollbacks() == 1);
+}
+
+TEST_CASE("the tip that the node has gone back to is not said to be refused, whatever it holds") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web"), make_unit("api")});
+  node.wait(11s);
+  node.exits("api");
+  node.commit(2, {make_unit("web", "2"), make_unit("api")});
+  node.wait(11s);
+  node.missing.insert("web");
+  node.commit(3, {make_unit("web"), make_unit("api"), make_unit("db")});
+  CHECK(node.rollbacks() == 1);
+  CHECK(node.reconciler->durable().applied == id_of(1));
+  CHECK(node.sync_state() == "rejected");
+  node.move(1);
+  CHECK(node.sync_state() == "degraded");
+}
+
+TEST_CASE("'sync --retry' tries a commit that failed where it is, if the node had no time to leave it") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.unreadable.insert(id_of(1));
+  node.commit(2, {make_unit("web", "slow")});
+  node.wait(6min);
+  CHECK(node.rollbacks() == 1);
+  node.gets_ready("web");
+  node.sync(true);
+  node.wait(11s);
+  CHECK(node.history() == "1 commit healthy, 2 commit healthy, 1 auto-rollback superseded");
+  CHECK(node.sync_state() == "synced");
+}
+
 TEST_CASE("the commit to go back to is no valid one any more: the node stays where it is") {
   Node node = node_that_rolls_back();
   node.commit(1, {make_unit("web")});
@@ -562,6 +641,26 @@ TEST_CASE("what ran is taken over in the end although it cannot be read for a wh
   REQUIRE(taken_over.has_value());
   CHECK(taken_over->state == ServiceState::running);
   CHECK(node.sync_state() == "held");
+}
+
+TEST_CASE(
+    "what ran is taken over in the end although a rollback was tried, and undone, before it could be read") {
+  Node node = node_with_guard();
+  node.commit(1, units_called("abcde"));
+  node.wait(11s);
+  node.commit(2, units_called("abcd"));
+  node.broken_commit(3);
+  node.unreadable = {id_of(1), id_of(2)};
+  node.start_agent();
+  node.settle();
+  CHECK(node.rollback(1) == "cannot roll back: cannot read commit 000000000000: missing object");
+  node.wait(31s);
+  node.wait(31s);
+  node.unreadable = {id_of(1)};
+  node.wait(31s);
+  auto taken_over = node.reconciler->service("a");
+  REQUIRE(taken_over.has_value());
+  CHECK(taken_over->state == ServiceState::running);
 }
 
 TEST_CASE("an approval survives kill -9 of the agent before any command") {

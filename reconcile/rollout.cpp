@@ -116,7 +116,11 @@ void Reconciler::State::pursue_target() {
   if (retry_at <= now.instant) retry_at = never;
   std::optional<ObjectId> wanted = target();
   if (wanted != unread) read_error.clear();
-  if (loading || exporting || !wanted || is_shutting_down || retry_at != never) return;
+  if (loading || exporting || is_shutting_down || retry_at != never) return;
+  bool is_lost = !current && is_boot_unread && !is_booting;
+  bool is_nowhere_to_go = !wanted || (!is_on_retreat() && is_refused(*wanted));
+  if (is_lost && is_nowhere_to_go) return retry_boot();
+  if (!wanted) return;
   bool is_tip_refused = !is_booting && !durable.pin && tip && is_refused(*tip);
   if (is_tip_refused) {
     // What it runs is what it is to run, whatever was loaded to find that out.
@@ -130,7 +134,10 @@ void Reconciler::State::pursue_target() {
     if (!has_staged_commit && current && current->id == *wanted) {
       read_error.clear();  // as the tip it may not have been readable; it is there
       end_settling_in();
-      if (is_tip_followed()) follow_tip();
+      if (is_tip_followed()) {
+        follow_tip();
+        drop_retreat();
+      }
     }
     if (has_staged_commit) {
       // Where it is not admitted there may be something else to go to.
@@ -211,7 +218,6 @@ void Reconciler::State::take(const CommitRejected& event) {
     return;
   }
   end_settling_in();
-  if (!current && is_boot_unread) retry_boot();
   const char* why = target_cause();  // as long as it is not refused
   rejected = event.commit;
   rejected_branch = loading_branch;
@@ -230,7 +236,10 @@ void Reconciler::State::take(const CommitRejected& event) {
   if (durable.pin && durable.pin->commit == event.commit.id && !is_pin_tried) undo_pin(first);
   // It was healthy once, and is no unit of this version any more: the node stays where it is.
   bool is_by_name = loading_branch.empty() || !options.verifies_signatures;
-  if (durable.retreat && durable.retreat->to == event.commit.id && !durable.pin && is_by_name) drop_retreat();
+  if (durable.retreat && durable.retreat->to == event.commit.id && !durable.pin && is_by_name) {
+    drop_retreat();
+    pass_trial();
+  }
 }
 
 void Reconciler::State::take(const CommitUnreadable& event) {
@@ -238,9 +247,6 @@ void Reconciler::State::take(const CommitUnreadable& event) {
   if (is_booting) {
     is_booting = false;
     is_boot_unread = true;
-    std::optional<ObjectId> wanted = target();
-    bool is_nowhere_to_go = !wanted || (!is_on_retreat() && is_refused(*wanted));
-    if (is_nowhere_to_go) retry_boot();
     return;
   }
   go_on_for_now();
@@ -317,6 +323,7 @@ void Reconciler::State::begin_rollout() {
   applying_since = now.instant;
   cause = why;
   if (!is_settling_in) supersede_unfinished();
+  if (is_tip_followed() && current->id == *tip) drop_retreat();
   prepare_trial(was_booting, had_base, std::move(changed_units));
   for (WaitingSync& sync : syncs)
     sync.message = removal;

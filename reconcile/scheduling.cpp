@@ -337,21 +337,19 @@ bool Reconciler::State::mark_dependents(Service& service, const StopMark& mark) 
 }
 
 void Reconciler::State::retire(Service& service) {
-  if (!service.is_shown && !service.life.unit()) return;
   UnitPtr unit = service.life.unit();
+  if (!unit && service.out->empty() && !waiting.contains(service.id)) return;
   set_latch(service, std::nullopt);
   service.is_pulled_in = false;
   service.preflight_error.clear();
   set_wave(service, std::nullopt);
   if (unit) emit(CleanUp{.service = service.id, .unit = unit, .will_restart = false, .is_removed = true});
   table.relate(service, nullptr);
-  if (service.is_shown) {
-    emit(Announce{service.name, "removed", "", "", "", current ? std::optional(current->id) : std::nullopt});
-  }
   service.life = Lifecycle(service.id);
   unknown_units.erase(service.id);
   put_backs.erase(service.id);
   after_change(service);
+  answer_waiting(service);  // with the last of its relations it is gone from the table
 }
 
 void Reconciler::State::set_latch(Service& service, std::optional<Latch> latch) {

@@ -209,6 +209,8 @@ struct Reconciler::State {
   void refuse_tip(const Denial& denial);
   void hold_tip(Hold held);
   void prepare_trial(bool was_booting, bool had_base, std::map<std::string, std::uint64_t> changed_units);
+  void begin_trial();
+  void resume_lost_trial();
   bool has_held_dependency(const Service& service) const;
   bool is_denied(const Service& service) const;
   void end_trial();

@@ -160,7 +160,7 @@ void World::take_step() {
   }
   Commands commands = agent_->reconciler.step(events, now_);
   check_remote_base(base);
-  checks_.decided(commands, now_.instant);
+  checks_.decided(commands, agent_->reconciler.durable().followed, now_.instant);
   checks_.stepped(!events.empty(), now_.instant, agent_->reconciler.next_deadline());
   // What was found wrong in a decision is not carried out any more, but has to be seen.
   for (const Command& command : commands) {
@@ -185,11 +185,11 @@ void World::tell_late(Event event) {
     delay = chance_.one_in(4) ? chance_.span(milliseconds(1), seconds(3))
                               : chance_.span(Duration::zero(), milliseconds(20));
   bool is_told_again = faults_.stale_events && chance_.one_in(8);
-  if (is_told_again) {
-    Instant again = now_.instant + delay + chance_.span(milliseconds(1), seconds(6));
-    in_flight_.emplace(std::pair(again, ++told_ + (std::uint64_t{1} << 40)), InFlight{event, true});
-  }
-  tell(std::move(event), delay);
+  if (!is_told_again) return tell(std::move(event), delay);
+  Instant again = now_.instant + delay + chance_.span(milliseconds(1), seconds(6));
+  tell(event, delay);
+  again = std::max(again, last_told_[std::visit(Source{}, event)]);
+  in_flight_.emplace(std::pair(again, ++told_ + (std::uint64_t{1} << 40)), InFlight{std::move(event), true});
 }
 
 void World::tell_tip() {

@@ -65,7 +65,7 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, const Dur
   applying_.reset();  // which of the last ones it comes to know as what runs is not told
   held_.reset();
   approved_.reset();  // what was answered is on disk
-  followed_ = disk.followed ? std::optional(disk.followed->commit) : std::nullopt;
+  followed_ = disk.followed;
   for (auto& [name, service] : facts_) {
     service.is_up = service.is_ready = service.remains = service.is_ending = false;
     service.latch.reset();
@@ -162,7 +162,10 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
       UnitPtr after = find_unit(commit, each);
       if (before == after) continue;
       touch(each, now);
-      facts(each).job_done.reset();
+      Facts& service = facts(each);
+      service.job_done.reset();
+      if (!after || !service.unit || *service.unit->dependencies != *after->dependencies)
+        service.is_related_anew = true;
     }
     for (const auto& [each, unit] : commit.units) {
       const Dependencies& on = *unit->dependencies;
@@ -232,7 +235,8 @@ void Checks::check_trusted(const ObjectId& commit) {
 
 // --- what it decides ---
 
-void Checks::decided(const Commands& commands, Instant now) {
+void Checks::decided(const Commands& commands, const std::optional<Followed>& followed, Instant now) {
+  std::optional<Followed> before = std::exchange(followed_, followed);
   for (const Command& command : commands) {
     if (const auto* spawn = std::get_if<Spawn>(&command)) {
       Facts& service = facts(spawn->unit->name);
@@ -267,6 +271,7 @@ void Checks::decided(const Commands& commands, Instant now) {
       note(*record, now);
     }
   }
+  check_followed(before);
 }
 
 void Checks::note(const RunRecord& record, Instant now) {
@@ -317,6 +322,7 @@ void Checks::go_over(const RunRecord& stamp) {
   if (!unit) return fail(stamp.name + " goes over to a unit that was not loaded");
   Facts& service = facts(stamp.name);
   if (!is_active(stamp.name)) service.is_probed = !unit->has_health_check();
+  if (service.unit && *service.unit->dependencies != *unit->dependencies) service.is_related_anew = true;
   bool has_new_check = !service.unit || *service.unit->health != *unit->health;
   if (has_new_check) service.passed_probes = 0;
   service.unit = unit;
@@ -392,6 +398,7 @@ void Checks::spawning(const Spawn& spawn) {
     fail(name + " does its work a second time");
   }
   service.unit = spawn.unit;
+  service.is_related_anew = false;
   service.is_ready = service.remains = false;
   service.latch.reset();
   service.is_probed = !spawn.unit->has_health_check();

@@ -38,7 +38,8 @@ class Checks {
   void agent_started(const std::vector<AdoptedService>& adopted, const DurableState& disk, Instant now);
   void agent_lost();
   void told(const Event& event, const std::string& service, Instant now);
-  void decided(const Commands& commands, Instant now);
+  // `followed` is the tip that the agent has let itself go to last, after this step.
+  void decided(const Commands& commands, const std::optional<Followed>& followed, Instant now);
   void spawning(const Spawn& spawn);
   void spawned(const Spawn& spawn, Pid pid, Instant now);
   void stepped(bool had_events, Instant now, Instant next_deadline);
@@ -65,11 +66,12 @@ class Checks {
     Pid main = 0;
     bool is_up = false;  // a main process, perhaps not ready
     bool is_ready = false;
-    bool is_probed = false;      // healthy, for the first time
-    unsigned passed_probes = 0;  // in a row
-    bool remains = false;        // active without a process
-    bool is_ending = false;      // told to, or by itself
-    bool is_unknown = false;     // left alone, because the commit that knows its unit cannot be read
+    bool is_probed = false;        // healthy, for the first time
+    unsigned passed_probes = 0;    // in a row
+    bool remains = false;          // active without a process
+    bool is_ending = false;        // told to, or by itself
+    bool is_related_anew = false;  // its relations were others for a while since it was started
+    bool is_unknown = false;       // left alone, because the commit that knows its unit cannot be read
     bool is_adopted = false;  // started by an agent that is gone, perhaps for a reason that is gone with it
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
@@ -95,6 +97,7 @@ class Checks {
   // What may be applied (rollout_checks.cpp).
   void note(const Announce& news);
   void check_applying(const ObjectId& commit, const std::string& cause);
+  void check_followed(const std::optional<Followed>& before);
   const Denial* find_denied(const ObjectId& commit) const;
   bool is_retried() const { return retried_writes_ > 0; }
 
@@ -122,20 +125,20 @@ class Checks {
   std::deque<const Commit*> loaded_;  // the last few, newest last
   bool knows_relations_ = false;      // this agent has got as far as to a commit
   std::map<RequestId, std::string> unanswered_;
-  std::map<RequestId, std::string> stops_;  // whose hold must be on disk when they are answered
+  std::map<RequestId, std::string> stops_;            // whose hold must be on disk when they are answered
   std::vector<SyncRequested> syncs_, fetched_syncs_;  // for the next fetch, and for the one under way
-  std::set<std::string> was_pulled_;        // required or wanted by another one in some commit
-  std::set<std::string> unfit_;             // whose new unit a preflight refused
+  std::set<std::string> was_pulled_;                  // required or wanted by another one in some commit
+  std::set<std::string> unfit_;                       // whose new unit a preflight refused
 
   bool rolls_back_ = false, has_guard_ = false;
   std::vector<Denial> denials_;       // on disk
   std::optional<ObjectId> healthy_;   // the last that was marked so
   unsigned retried_writes_ = 0;       // the writes that may be the first after `sync --retry`
   std::optional<ObjectId> applying_;  // the last that this agent began with
-  std::optional<ObjectId> followed_;  // of these, the last that was the tip
-  std::optional<ObjectId> held_;      // until it is approved, or compared with something else
+  std::optional<Followed> followed_;
+  std::optional<ObjectId> held_;  // until it is approved, or compared with something else
   std::optional<ObjectId> approved_;
-  bool is_approval_asked_ = false, is_switched_ = false;
+  bool is_approval_asked_ = false;
   std::optional<LoadCommit> loading_;                        // of this agent
   std::map<std::pair<ObjectId, std::string>, bool> judged_;  // the last verdict: whether it was good
   Instant last_step_at_{};

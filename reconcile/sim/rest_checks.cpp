@@ -134,7 +134,8 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     // A relation that came while it ran stops nobody, as with systemd.
     const Facts* service = find(name);
     bool was_so =
-        service && service->unit && *service->unit->dependencies == *unit->dependencies &&
+        service && service->unit && !service->is_related_anew &&
+        *service->unit->dependencies == *unit->dependencies &&
         std::ranges::all_of(loaded_, [&](const Commit* commit) {
           auto known = commit->units.find(name);
           return known != commit->units.end() && *known->second->dependencies == *unit->dependencies;

@@ -45,7 +45,6 @@ void Checks::written(const DurableState& disk) {
 
 void Checks::note(const Announce& news) {
   if (!news.service.empty()) return;
-  if (news.kind == "switched") is_switched_ = true;
   if (news.kind == "held" && news.from == prune_guard_kind) {
     if (!has_guard_) fail("a commit is held, although prune_guard is off");
     held_ = news.commit;
@@ -71,22 +70,25 @@ void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
     if (denial && !is_proved)
       fail("applied, although it holds " + denial->service + ", which failed: " + commit.hex().substr(32));
   }
-  if (is_tip && has_guard_ && !is_switched_ && approved_ != commit && followed_ != commit) {
-    if (held_ == commit) fail("a commit that is held is applied");
-    if (applying_) {
-      auto why = prune_guard(repository_.at(*applying_).units, repository_.at(commit).units);
-      if (why) fail("applied without approval: " + *why);
-    }
-  }
+  bool is_let_go = followed_ && followed_->commit == commit;
+  if (is_tip && !is_let_go) fail("applied, although it is not followed: " + commit.hex().substr(32));
+  if (is_tip && has_guard_ && held_ == commit && approved_ != commit)
+    fail("a commit that is held is applied");
   applying_ = commit;
   held_.reset();
   // Come to know what runs: that is no move of the branch, and an approval of its tip is still good.
   if (cause == "start") return;
-  bool is_of_branch = is_tip || cause.starts_with("switch");
   // After a rollback it is still good, though what was approved could not be exported before.
+  bool is_of_branch = is_tip || cause.starts_with("switch");
   if (is_of_branch && approved_ != commit) approved_.reset();  // it would be another move
-  if (is_of_branch) followed_ = commit;
-  if (is_of_branch) is_switched_ = false;
+}
+
+// A tip is let go once, when it is compared with what the node wants then; to come back to it later is no new move.
+void Checks::check_followed(const std::optional<Followed>& before) {
+  bool is_move = followed_ && before && before->branch == followed_->branch && before != followed_;
+  if (!is_move || !has_guard_ || !applying_ || approved_ == followed_->commit) return;
+  auto why = prune_guard(repository_.at(*applying_).units, repository_.at(followed_->commit).units);
+  if (why) fail("followed without approval: " + *why);
 }
 
 }  // namespace gitproc::sim
