@@ -330,6 +330,18 @@ void GitWorker::move_branch(const MoveBranch& command) {
   });
 }
 
+void GitWorker::resolve(std::vector<std::string> names,
+                        const std::function<void(std::vector<std::string>)>& then) {
+  bool is_queued = submit([names, then](Thread& thread) mutable {
+    if (thread.loader) {
+      for (std::string& name : names)
+        name = thread.loader->real_name(name);
+    }
+    thread.post([names = std::move(names), then] { then(names); });
+  });
+  if (!is_queued) then(std::move(names));
+}
+
 bool GitWorker::ask(Job job) {
   return submit([job = std::move(job)](Thread& thread) {
     bool is_open = thread.open();

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "drivers/base/unique_fd.h"
 #include "drivers/git/remote_refs.h"
@@ -74,6 +75,10 @@ class GitWorker {
   void install_fetched(std::string pack, OfferedRefs offered, const std::function<void(Result<void>)>& then);
   void compare(const CompareTips& command);     // -> TipsCompared
   void move_branch(const MoveBranch& command);  // -> TipObserved, when it moved
+
+  // Calls `then`, on the loop's thread, with the units that these names mean (Alias=, links) in what was loaded
+  // last: a name that is no alias means itself.
+  void resolve(std::vector<std::string> names, const std::function<void(std::vector<std::string>)>& then);
 
   // Runs `job` on the git thread; it posts its own answer. False when too many wait already.
   bool ask(Job job);

@@ -43,8 +43,11 @@ Result<void> read_service(const LogDirectory& directory, const std::string& serv
   }
   if (text.empty()) return {};
   if (text.back() == '\n') text.pop_back();
-  for (std::string_view line : split(text, '\n'))
-    into.lines.push_back({{"service", service}, {"line", line}});
+  std::vector<std::string_view> lines = split(text, '\n');
+  // What was written since the search for the last lines is newer than they.
+  std::size_t first = count && lines.size() > *count ? lines.size() - *count : 0;
+  for (std::size_t i = first; i < lines.size(); ++i)
+    into.lines.push_back({{"service", service}, {"line", lines[i]}});
   return {};
 }
 

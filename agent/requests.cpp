@@ -66,7 +66,20 @@ Requests::Requests(asio::io_context& loop, Daemon& daemon, ReadConfiguration rea
       logs_(loop, daemon.configuration().log_dir) {}
 Requests::~Requests() = default;
 
+// A name that is no service's may be another name of one, which the git thread knows.
 void Requests::serve(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
+  bool may_be_alias = std::ranges::any_of(request.services, [this](const std::string& name) {
+    return !daemon_.reconciler().service(name).has_value();
+  });
+  if (!may_be_alias) return serve_resolved(peer, request, reply);
+  daemon_.git().resolve(request.services, [this, peer, request, reply](std::vector<std::string> names) {
+    Request resolved = request;
+    resolved.services = std::move(names);
+    serve_resolved(peer, resolved, reply);
+  });
+}
+
+void Requests::serve_resolved(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   switch (request.command) {
     case RequestCommand::status: return status(request, reply);
     case RequestCommand::list: return list(reply);
@@ -403,9 +416,7 @@ void Requests::switch_branch(const Request& request, const std::shared_ptr<Reply
   auto proceed = [this, branch, until, reply](std::optional<ObjectId>) {
     daemon_.git().follow(branch, [this, branch, until, reply] {
       // The worker has told of the new tip before this; the decision is made durable with the next turn.
-      daemon_.post(BranchSwitched{.branch = branch.value_or(daemon_.reconciler().node().branch),
-                                  .is_configured = !branch,
-                                  .until = until});
+      daemon_.post(BranchSwitched{.branch = branch.value_or(""), .is_configured = !branch, .until = until});
       RequestId id = daemon_.expect([this, branch, reply](const Answer&) {
         NodeView node = daemon_.reconciler().node();
         reply->success(

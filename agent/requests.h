@@ -24,6 +24,7 @@ class Requests {
   Result<Json> reload_configuration();
 
  private:
+  void serve_resolved(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply);
   void status(const Request& request, const std::shared_ptr<Reply>& reply);
   void list(const std::shared_ptr<Reply>& reply);
   void logs(const Request& request, const std::shared_ptr<Reply>& reply);

@@ -100,6 +100,19 @@ TEST_CASE("lines written at full speed through ten rotations are all there, once
   full_speed(wanted != nullptr ? static_cast<unsigned>(std::atoi(wanted)) : 64);
 }
 
+TEST_CASE("the last line is one line, however fast others follow it") {
+  Sandbox box;
+  box.write("loud.service",
+            "[Service]\nExecStart=/usr/bin/yes a line that is written again and again\n"
+            "[X-GitProc]\nLogMaxSize=4M\nLogMaxFiles=1\n");
+  std::string commit = box.commit();
+  box.start_agent();
+  box.expect_applied(commit);
+  box.expect("output", [&] { return !box.cli({"logs", "loud", "-n", "1"}).out.empty(); });
+  for (int i = 0; i < 20; ++i)
+    CHECK(box.cli_json({"logs", "loud", "-n", "1"})["lines"].size() == 1);
+}
+
 TEST_CASE("logs are rotated for services that an agent adopted, and by a policy that changed") {
   Sandbox box;
   auto unit = [&](const std::string& size) {

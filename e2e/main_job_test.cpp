@@ -106,6 +106,23 @@ TEST_CASE("operators start, stop, restart and reload, and are told how it went")
   CHECK(box.cli({"frobnicate"}).exit_code == 2);
 }
 
+TEST_CASE("a service is spoken of by its other names, too") {
+  Sandbox box;
+  box.write("cache.service", std::string(sleeper) + "[Install]\nAlias=store.service\n");
+  REQUIRE(::symlink("cache.service", (box.repo() + "/memory.service").c_str()) == 0);
+  box.start_agent();
+  box.expect_applied(box.commit("one service with three names"));
+  CHECK(box.cli_json({"status", "store"})["name"] == "cache");
+  CHECK(box.cli_json({"status", "memory"})["name"] == "cache");
+  CHECK(box.cli({"stop", "store"}).exit_code == 0);
+  CHECK(box.service("cache")["held"] == true);
+  CHECK(box.cli({"start", "memory"}).exit_code == 0);
+  CHECK(box.state("cache") == "running");
+  CHECK(box.cli({"logs", "store"}).exit_code == 0);
+  CHECK(box.cli({"why", "memory.service"}).exit_code == 0);
+  CHECK(box.cli({"status", "stores"}).exit_code == 4);
+}
+
 TEST_CASE("output is captured, shown and followed") {
   Sandbox box;
   box.write("talk.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo out; echo err >&2'\n");
@@ -215,6 +232,20 @@ TEST_CASE("another branch is followed by switch, durably, until it is switched b
   box.expect_applied(testing);
   CHECK(box.cli({"switch"}).exit_code == 0);
   box.expect_applied(main);
+  CHECK(box.status()["branch"] == "main");
+}
+
+TEST_CASE("back from another branch the node is on the one that HEAD names, by name, too") {
+  Sandbox box;
+  box.write("a.service", sleeper);
+  std::string main = box.commit();
+  box.git({"branch", "testing"});
+  box.start_agent();
+  box.expect_applied(main);
+  CHECK(box.cli_json({"switch", "testing"})["branch"] == "testing");
+  CHECK(box.status()["branch"] == "testing");
+  CHECK(box.cli_json({"switch"})["branch"] == "main");
+  CHECK(box.status()["branch"] == "main");
 }
 
 TEST_CASE("templates, drop-ins, groups and nodes decide what this node runs") {

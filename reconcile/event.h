@@ -220,9 +220,10 @@ struct ApproveRequested {
   bool waits = true;
 };
 
-// The followed branch was switched (`gitproc switch`); the agent has told the ref watcher already.
+// The followed branch was switched (`gitproc switch`); the agent has told the ref watcher already, and its TipObserved
+// came before.
 struct BranchSwitched {
-  std::string branch;
+  std::string branch;          // "": the one that TipObserved named
   bool is_configured = false;  // back to the configured one
   std::optional<WallTime> until;
 };

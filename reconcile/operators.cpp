@@ -74,11 +74,9 @@ void Reconciler::State::request_start(Service& service, const ServiceRequested& 
     // Who is told to start displaces what conflicts with it.
     auto displace = [&](const Edge& edge) {
       Service& other = *table.at(edge.other);
-      if (!edge.relations.has(Relation::conflicts) || !other.desired || !other.desired->is_desired_running)
-        return;
-      if (durable.holds.contains(other.name)) return;
-      change_durable().holds.insert_or_assign(other.name,
-                                              OperatorHold{"the start of " + service.name, now.wall});
+      bool is_rival = edge.relations.has(Relation::conflicts) && claim_of(other) != Claim::none;
+      if (!is_rival || durable.holds.contains(other.name)) return;
+      take_back(other, "the start of " + service.name);
       mark_stop(other, {StopCause::operator_request, "conflicts with " + service.name});
       touch(other);
     };
@@ -92,12 +90,27 @@ void Reconciler::State::request_start(Service& service, const ServiceRequested& 
   waiting[service.id].push_back({request.request, ServiceVerb::start});
 }
 
-void Reconciler::State::request_stop(Service& service, const ServiceRequested& request) {
-  if (service.desired && service.desired->is_desired_running && !durable.holds.contains(service.name)) {
-    change_durable().holds.insert_or_assign(service.name, OperatorHold{request.by, now.wall});
+// Whether somebody who is to run would bring this one back, or come back without it.
+bool Reconciler::State::has_wanting_dependents(const Service& service) const {
+  return std::any_of(service.in->begin(), service.in->end(), [this](const Edge& edge) {
+    bool is_needed = edge.relations.takes_stops() || edge.relations.has(Relation::wants);
+    return is_needed && wants_running(*table.at(edge.other));
+  });
+}
+
+// What it is wanted for does not count until somebody starts it again.
+void Reconciler::State::take_back(Service& service, std::string by) {
+  bool is_wanted =
+      service.desired && (service.desired->is_desired_running || has_wanting_dependents(service));
+  if (is_wanted && !durable.holds.contains(service.name)) {
+    change_durable().holds.insert_or_assign(service.name, OperatorHold{std::move(by), now.wall});
   }
   if (durable.operator_starts.contains(service.name)) change_durable().operator_starts.erase(service.name);
   service.is_pulled_in = false;
+}
+
+void Reconciler::State::request_stop(Service& service, const ServiceRequested& request) {
+  take_back(service, request.by);
   mark_stop(service, {StopCause::operator_request, "stopped by " + request.by});
   after_change(service);
   waiting[service.id].push_back({request.request, ServiceVerb::stop});

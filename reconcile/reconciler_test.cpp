@@ -421,6 +421,54 @@ TEST_CASE("a service that is not desired running is started by hand, until its u
   CHECK(world.state("tool") == "stopped");
 }
 
+TEST_CASE("a stop holds what only others want running, and it does not come back for them") {
+  World world;
+  Dependencies part{.part_of = {"db"}, .after = {"db"}};
+  world.commit(1, {make_unit("db", desired_stopped), make_unit("page", with_relations(part)),
+                   make_unit("web", needs("db"))});
+  CHECK(world.state("db") == "running");
+  world.take_log();
+  CHECK(world.request(ServiceVerb::stop, "db") == "done");
+  CHECK(world.take_log() == Log{"stop page", "stop web", "stop db"});
+  CHECK(world.reconciler->durable().holds.contains("db"));
+  CHECK(world.state("web") == "waiting");
+  CHECK(world.state("page") == "waiting");
+  CHECK(world.request(ServiceVerb::start, "db") == "done");
+  CHECK(world.take_log() == Log{"start db", "start page", "start web"});
+}
+
+TEST_CASE("a stop of what nobody wants running is no hold") {
+  World world;
+  world.commit(1, {make_unit("tool", desired_stopped), make_unit("web")});
+  CHECK(world.request(ServiceVerb::start, "tool") == "done");
+  CHECK(world.request(ServiceVerb::stop, "tool") == "done");
+  CHECK(world.reconciler->durable().holds.empty());
+}
+
+TEST_CASE("who is told to start displaces also what an operator started") {
+  World world;
+  world.commit(1, {make_unit("a", desired_stopped),
+                   make_unit("b", with_relations({.conflicts = {"a"}}), desired_stopped)});
+  CHECK(world.request(ServiceVerb::start, "a") == "done");
+  world.take_log();
+  CHECK(world.request(ServiceVerb::start, "b") == "done");
+  CHECK(world.take_log() == Log{"stop a", "start b"});
+  CHECK(world.state("a") == "stopped");
+  CHECK(world.reconciler->durable().holds.empty());
+}
+
+TEST_CASE("back on the configured branch the node is on the one that its tip was told of") {
+  World world;
+  world.commit(1, {make_unit("web")});
+  world.happens(TipObserved{"testing", world.tip, ""});
+  world.happens(BranchSwitched{"testing", false, std::nullopt});
+  CHECK(world.reconciler->node().branch == "testing");
+  world.events.push_back(TipObserved{"main", world.tip, ""});
+  world.happens(BranchSwitched{"", true, std::nullopt});
+  CHECK(world.reconciler->node().branch == "main");
+  CHECK(!world.reconciler->durable().branch_override);
+}
+
 // --- stories that the simulation told first (reconcile/sim) ---
 
 namespace {

@@ -83,9 +83,9 @@ void Reconciler::State::take(const BranchSwitched& event) {
   } else {
     state.branch_override = BranchOverride{event.branch, event.until};
   }
-  branch = event.branch;
+  if (!event.branch.empty()) branch = event.branch;
   cause = "switch";
-  emit(Announce{"", "switched", "", event.branch, "", std::nullopt});
+  emit(Announce{"", "switched", "", branch, "", std::nullopt});
 }
 
 // Spans that have begun end as they would have.

@@ -229,6 +229,8 @@ struct Reconciler::State {
 
   // --- operators ---
   void request_start(Service& service, const ServiceRequested& request);
+  bool has_wanting_dependents(const Service& service) const;
+  void take_back(Service& service, std::string by);
   void request_stop(Service& service, const ServiceRequested& request);
   void request_restart(Service& service, const ServiceRequested& request);
   void request_reload(Service& service, const ServiceRequested& request);

@@ -26,6 +26,7 @@ class CommitLoader {
 
   Repository& repository() { return repository_; }
   const UnitMap& units() const { return catalog_.units(); }
+  std::string real_name(const std::string& name) const { return catalog_.real_name(name); }
 
  private:
   bool enters(std::string_view folder) const;

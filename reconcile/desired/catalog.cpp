@@ -369,4 +369,6 @@ std::expected<CatalogUpdate, CatalogFailure> Catalog::update(const std::vector<F
 
 const UnitMap& Catalog::units() const { return state_->index.units.map(); }
 
+std::string Catalog::real_name(const std::string& name) const { return state_->index.real_name(name); }
+
 }  // namespace gitproc

@@ -91,6 +91,8 @@ class Catalog {
                                                       CommitFiles& files);
 
   const UnitMap& units() const;
+  // The unit that a name means: the owner of that alias where there is one, else the name itself.
+  std::string real_name(const std::string& name) const;
 
  private:
   struct State;
