@@ -2,8 +2,7 @@
 
 #include <arpa/inet.h>
 
-#include <charconv>
-
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -26,8 +25,9 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   std::string_view port = colon == std::string_view::npos ? text : text.substr(colon + 1);
 
   ListenAddress address;
-  auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
-  if (port.empty() || error != std::errc{} || end != port.data() + port.size()) return refuse();
+  auto number = parse_number<decltype(address.port)>(port);
+  if (!number) return refuse();
+  address.port = *number;
   bool is_bracketed = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
   if (is_bracketed) host = host.substr(1, host.size() - 2);
   address.host = host.empty() || host == "localhost" ? loopback : host;

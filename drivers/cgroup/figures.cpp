@@ -2,10 +2,9 @@
 
 #include <unistd.h>
 
-#include <charconv>
-
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/tree.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -15,22 +14,16 @@ constexpr std::size_t max_file_bytes = 1u << 20;
 // A service of more processes is not asked for each of them.
 constexpr std::size_t max_asked_processes = 4096;
 
-std::optional<std::uint64_t> number_of(std::string_view text) {
-  std::uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
 std::optional<std::uint64_t> read_number(const std::string& path) {
   Result<std::string> text = read_file(path, max_file_bytes);
-  return text ? number_of(trim(*text)) : std::nullopt;
+  return text ? parse_number<std::uint64_t>(trim(*text)) : std::nullopt;
 }
 
 std::optional<std::uint64_t> read_cpu_usec(const std::string& group) {
   static constexpr std::string_view key = "usage_usec ";
   Result<std::string> text = read_file(group + "/cpu.stat", max_file_bytes);
   if (!text || !text->starts_with(key)) return std::nullopt;
-  return number_of(split(std::string_view(*text).substr(key.size()), '\n').front());
+  return parse_number<std::uint64_t>(split(std::string_view(*text).substr(key.size()), '\n').front());
 }
 
 // A line for each device: "8:0 rbytes=1 wbytes=2 rios=3 ...".
@@ -40,8 +33,8 @@ void read_io(const std::string& group, ServiceFigures& figures) {
   std::uint64_t read = 0, written = 0;
   for (std::string_view line : split(*text, '\n')) {
     for (std::string_view field : split(line, ' ')) {
-      if (field.starts_with("rbytes=")) read += number_of(field.substr(7)).value_or(0);
-      if (field.starts_with("wbytes=")) written += number_of(field.substr(7)).value_or(0);
+      if (field.starts_with("rbytes=")) read += parse_number<std::uint64_t>(field.substr(7)).value_or(0);
+      if (field.starts_with("wbytes=")) written += parse_number<std::uint64_t>(field.substr(7)).value_or(0);
     }
   }
   figures.io_read_bytes = read;
@@ -60,7 +53,8 @@ ProcessFigures read_process(Pid pid) {
   if (statm) {
     std::vector<std::string_view> fields = split(*statm, ' ');
     if (fields.size() > 2) {
-      std::uint64_t resident = number_of(fields[1]).value_or(0), shared = number_of(fields[2]).value_or(0);
+      std::uint64_t resident = parse_number<std::uint64_t>(fields[1]).value_or(0),
+                    shared = parse_number<std::uint64_t>(fields[2]).value_or(0);
       if (resident > shared)
         figures.memory_bytes = (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     }
@@ -72,9 +66,10 @@ ProcessFigures read_process(Pid pid) {
     constexpr std::size_t utime = 14 - 3, stime = 15 - 3,
                           num_threads = 20 - 3;  // counted from behind the name
     if (fields.size() > num_threads) {
-      auto ticks = number_of(fields[utime]).value_or(0) + number_of(fields[stime]).value_or(0);
+      auto ticks = parse_number<std::uint64_t>(fields[utime]).value_or(0) +
+                   parse_number<std::uint64_t>(fields[stime]).value_or(0);
       figures.cpu_usec = ticks * 1'000'000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-      figures.threads = number_of(fields[num_threads]).value_or(0);
+      figures.threads = parse_number<std::uint64_t>(fields[num_threads]).value_or(0);
     }
   }
   return figures;

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "drivers/base/system_call.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -31,11 +31,7 @@ bool has_any(const ResourceControl& resources) {
 
 std::optional<std::uint64_t> read_number(const std::string& path) {
   Result<std::string> text = read_file(path, max_file_bytes);
-  if (!text) return std::nullopt;
-  std::string_view digits = trim(*text);
-  std::uint64_t value = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  return error == std::errc() && end == digits.data() + digits.size() ? std::optional(value) : std::nullopt;
+  return text ? parse_number<std::uint64_t>(trim(*text)) : std::nullopt;
 }
 
 int write_file(const std::string& path, std::string_view text) {
@@ -332,9 +328,7 @@ std::optional<std::uint64_t> LimitKeeper::v1_oom_kills(const std::string& servic
   for (std::string_view line : split(text, '\n')) {
     static constexpr std::string_view key = "oom_kill ";
     if (!line.starts_with(key)) continue;
-    std::uint64_t count = 0;
-    std::string_view digits = line.substr(key.size());
-    if (std::from_chars(digits.data(), digits.data() + digits.size(), count).ec == std::errc()) return count;
+    if (auto count = parse_number<std::uint64_t>(line.substr(key.size()))) return count;
   }
   return std::nullopt;
 }

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "drivers/base/system_call.h"
 #include "drivers/cgroup/layout.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -40,10 +40,7 @@ Result<std::string> read_group_file(int group_fd, const char* name) {
 std::optional<std::uint64_t> keyed_value(std::string_view text, std::string_view key) {
   for (std::string_view line : split(text, '\n')) {
     if (!line.starts_with(key) || !line.substr(key.size()).starts_with(' ')) continue;
-    std::string_view digits = line.substr(key.size() + 1);
-    std::uint64_t value = 0;
-    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error == std::errc() && end == digits.data() + digits.size()) return value;
+    if (auto value = parse_number<std::uint64_t>(line.substr(key.size() + 1))) return value;
   }
   return std::nullopt;
 }
@@ -78,10 +75,9 @@ std::vector<std::string> words_of(std::string_view text) {
 void list_processes(int group_fd, std::vector<Pid>& pids) {
   if (Result<std::string> text = read_group_file(group_fd, "cgroup.procs")) {
     for (std::string_view line : split(*text, '\n')) {
-      Pid pid = 0;
-      auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), pid);
       // 0 stands for a process of another PID namespace.
-      if (error == std::errc() && pid > 0 && pids.size() < CgroupTree::max_processes) pids.push_back(pid);
+      Pid pid = parse_number<Pid>(line).value_or(0);
+      if (pid > 0 && pids.size() < CgroupTree::max_processes) pids.push_back(pid);
     }
   }
 }

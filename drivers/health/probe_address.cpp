@@ -1,9 +1,9 @@
 #include "drivers/health/probe_address.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -34,10 +34,8 @@ std::string_view take_host(std::string_view& text) {
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view digits) {
-  std::uint16_t port = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc() || end != digits.data() + digits.size() || port == 0) return std::nullopt;
-  return port;
+  auto port = parse_number<std::uint16_t>(digits);
+  return port != 0 ? port : std::nullopt;
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "drivers/logs/disk_space.h"
+#include "reconcile/base/numbers.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -7,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -20,11 +20,8 @@ namespace {
 unsigned archive_number(std::string_view file_name) {
   std::size_t dot = file_name.rfind('.');
   if (dot == std::string_view::npos || !service_of_log_file(file_name.substr(0, dot))) return 0;
-  std::string_view digits = file_name.substr(dot + 1);
-  unsigned number = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  bool is_number = error == std::errc() && end == digits.data() + digits.size();
-  return is_number && number <= archive_limit ? number : 0;
+  unsigned number = parse_number<unsigned>(file_name.substr(dot + 1)).value_or(0);
+  return number <= archive_limit ? number : 0;
 }
 
 struct FoundArchive {

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdio>
 #include <utility>
 #include <vector>
 
 #include "drivers/base/system_call.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -44,11 +44,6 @@ bool exists(const LogDirectory& directory, const std::string& name) {
 }
 
 unsigned kept_archives(LogPolicy policy) { return std::min(policy.max_files, archive_limit); }
-
-bool parse_number(std::string_view text, std::uint64_t& number) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
 
 // Those beyond the policy: it may have been larger before.
 void remove_archives_from(const LogDirectory& directory, std::string_view service, unsigned number) {
@@ -143,12 +138,13 @@ std::optional<RotationNote> read_rotation_note(const LogDirectory& directory, st
   if (size < 0) return std::nullopt;
   std::string_view text(target.data(), static_cast<std::size_t>(size));
   std::vector<std::string_view> words = split(text, ' ');
+  if (words.size() != 3 || (words[0] != "copied" && words[0] != "punched")) return std::nullopt;
+  auto end = parse_number<std::uint64_t>(words[1]), inode = parse_number<std::uint64_t>(words[2]);
+  if (!end || !inode || *end > INT64_MAX) return std::nullopt;
   RotationNote note;
-  bool is_ours = words.size() == 3 && (words[0] == "copied" || words[0] == "punched") &&
-                 parse_number(words[1], note.end) && parse_number(words[2], note.inode) &&
-                 note.end <= INT64_MAX;
-  if (!is_ours) return std::nullopt;
   note.phase = words[0] == "copied" ? RotationNote::Phase::copied : RotationNote::Phase::punched;
+  note.end = *end;
+  note.inode = *inode;
   return note;
 }
 

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "drivers/base/system_call.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -21,12 +21,9 @@ constexpr std::size_t max_buffer_bytes = 1u << 20;  // a group of tens of thousa
 constexpr int max_groups = 65536;                   // NGROUPS_MAX
 
 std::optional<unsigned> parse_id(const std::string& text) {
-  unsigned id = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  auto id = parse_number<unsigned>(text);
   // -1 means "unchanged" to setresuid(2) and 65535 did so once: systemd refuses both.
-  if (error != std::errc() || end != text.data() + text.size() || id == ~0u || id == 0xffffu)
-    return std::nullopt;
-  return id;
+  return id == ~0u || id == 0xffffu ? std::nullopt : id;
 }
 
 // Calls a getXXX_r function with a growing buffer; true when there is such an entry.

@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdlib>
 #include <unordered_set>
 
@@ -20,6 +19,7 @@
 #include "drivers/process/managed_directories.h"
 #include "drivers/process/pidfd.h"
 #include "drivers/process/proc_files.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -446,10 +446,8 @@ Pid LinuxProcessDriver::read_main_pid(ServiceId service, const Unit& unit) {
   if (!file) return 0;
   Result<std::string> text = read_descriptor(file->get(), max_pid_file_bytes, unit.pid_file.str());
   if (!text) return 0;
-  std::string_view digits = trim(*text);
-  Pid pid = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
-  if (error != std::errc() || end != digits.data() + digits.size() || pid <= 1) return 0;
+  Pid pid = parse_number<Pid>(trim(*text)).value_or(0);
+  if (pid <= 1) return 0;
   // Written by a process of the service's namespace or, as $MAINPID, by a command beside it.
   if (Pid meant = translate(service, 0, pid); meant != 0) pid = meant;
   std::optional<ProcStat> stat = read_proc_stat(pid);

@@ -1,20 +1,12 @@
 #include "drivers/process/notify_message.h"
 
-#include <charconv>
 #include <cstdint>
 
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
 namespace {
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 std::optional<Duration> parse_usec(std::string_view text) {
   std::optional<std::uint64_t> usec = parse_number<std::uint64_t>(text);

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "drivers/base/system_call.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -23,20 +23,13 @@ std::string proc_path(Pid pid, std::string_view file) {
   return "/proc/" + std::to_string(pid) + "/" + std::string(file);
 }
 
-template <typename Number>
-bool parse_number(std::string_view text, Number& value) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
 // The names in a directory of /proc that are numbers.
 std::vector<Pid> numeric_entries(const std::string& path) {
   std::vector<Pid> numbers;
   DIR* directory = ::opendir(path.c_str());
   if (directory == nullptr) return numbers;
   while (const dirent* entry = ::readdir(directory)) {
-    Pid number = 0;
-    if (parse_number(std::string_view(entry->d_name), number)) numbers.push_back(number);
+    if (auto number = parse_number<Pid>(entry->d_name)) numbers.push_back(*number);
   }
   ::closedir(directory);
   return numbers;
@@ -58,8 +51,8 @@ void append_children(Pid pid, Pid thread, std::vector<Pid>& children) {
       read_file(proc_path(pid, "task/" + std::to_string(thread) + "/children"), max_children_bytes);
   if (!text) return;
   for (std::string_view word : split(*text, ' ')) {
-    Pid child = 0;
-    if (parse_number(word, child) && children.size() < max_listed_children) children.push_back(child);
+    auto child = parse_number<Pid>(word);
+    if (child && children.size() < max_listed_children) children.push_back(*child);
   }
 }
 
@@ -73,14 +66,15 @@ std::optional<ProcStat> parse_proc_stat(std::string_view text) {
   ProcStat stat;
   if (fields.size() < 20 || fields[0].size() != 1) return std::nullopt;
   stat.state = fields[0][0];
-  if (!parse_number(fields[1], stat.parent) || !parse_number(fields[2], stat.process_group) ||
-      !parse_number(fields[3], stat.session) || !parse_number(fields[19], stat.start_ticks)) {
-    return std::nullopt;
-  }
-  int wait_status = 0;
-  if (stat.state == 'Z' && fields.size() >= 50 && parse_number(fields[49], wait_status)) {
-    stat.wait_status = wait_status;
-  }
+  auto parent = parse_number<Pid>(fields[1]), process_group = parse_number<Pid>(fields[2]),
+       session = parse_number<Pid>(fields[3]);
+  auto start_ticks = parse_number<std::uint64_t>(fields[19]);
+  if (!parent || !process_group || !session || !start_ticks) return std::nullopt;
+  stat.parent = *parent;
+  stat.process_group = *process_group;
+  stat.session = *session;
+  stat.start_ticks = *start_ticks;
+  if (stat.state == 'Z' && fields.size() >= 50) stat.wait_status = parse_number<int>(fields[49]);
   return stat;
 }
 
@@ -133,8 +127,7 @@ std::vector<Pid> namespace_pids(Pid pid) {
     static constexpr std::string_view name = "NSpid:";
     if (!line.starts_with(name)) continue;
     for (std::string_view word : split(line.substr(name.size()), '\t')) {
-      Pid number = 0;
-      if (parse_number(word, number)) numbers.push_back(number);
+      if (auto number = parse_number<Pid>(word)) numbers.push_back(*number);
     }
     break;
   }

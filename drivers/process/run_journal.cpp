@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <charconv>
 #include <map>
 #include <optional>
 
 #include "drivers/base/atomic_file.h"
 #include "drivers/base/system_call.h"
 #include "drivers/process/proc_files.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -22,14 +22,6 @@ constexpr std::size_t max_fields = 12;
 
 std::string header_line(std::string_view boot_id) {
   return std::string(format_name) + " " + std::string(format_version) + " " + std::string(boot_id) + " .\n";
-}
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 // A process as the journal knows it; whether it lives is asked only once, of what remains in the end.

@@ -1,7 +1,6 @@
 #include "drivers/store/state_json.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reconcile/base/civil.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/object_id.h"
 #include "reconcile/base/strings.h"
 
@@ -283,10 +283,7 @@ class Object {
 };
 
 std::optional<std::uint64_t> parse_hex_digits(std::string_view text) {
-  std::uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  if (text.size() != 16 || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return text.size() == 16 ? parse_number<std::uint64_t>(text, 16) : std::nullopt;
 }
 
 std::optional<Pin> decode_pin(Object& object) {

@@ -6,11 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <charconv>
+#include <algorithm>
 #include <string_view>
 
 #include "drivers/base/system_call.h"
 #include "reconcile/base/ids.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -21,10 +22,7 @@ Pid read_owner(int fd) {
   if (::lseek(fd, 0, SEEK_SET) != 0) return 0;
   Result<std::string> text = read_descriptor(fd, 32, "lock");
   if (!text) return 0;
-  std::string_view digits = trim(*text);
-  Pid pid = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
-  return error == std::errc() && end == digits.data() + digits.size() && pid > 0 ? pid : 0;
+  return std::max(parse_number<Pid>(trim(*text)).value_or(0), 0);
 }
 
 // A process that the agent was just starting when it was killed shares the lock until its execve: a moment, but

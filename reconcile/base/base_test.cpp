@@ -1,5 +1,6 @@
 #include "reconcile/base/defaulted.h"
 #include "reconcile/base/diagnostic.h"
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/object_id.h"
 #include "reconcile/base/rare.h"
 #include "reconcile/base/strings.h"
@@ -64,6 +65,19 @@ TEST_CASE("a Rare is a value of its own, or none") {
   CHECK(text.str() == "x");
   text = "";
   CHECK(text.empty());
+}
+
+TEST_CASE("a number is the whole text or none") {
+  CHECK(parse_number<int>("0") == 0);
+  CHECK(parse_number<int>("-12") == -12);
+  CHECK(parse_number<std::uint16_t>("65535") == 65535);
+  CHECK(parse_number<unsigned>("0755", 8) == 0755u);
+  CHECK(parse_number<unsigned>("ff", 16) == 0xffu);
+  for (const char* text : {"", "-", " 1", "1 ", "1x", "+1", "0x1", "1.5", "99999999999"})
+    CHECK_FALSE(parse_number<int>(text));
+  for (const char* text : {"-1", "65536"})
+    CHECK_FALSE(parse_number<std::uint16_t>(text));
+  CHECK_FALSE(parse_number<unsigned>("8", 8));
 }
 
 TEST_CASE("text shown to a person holds no control characters and an end") {

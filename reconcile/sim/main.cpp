@@ -3,7 +3,6 @@
 //   gitproc_sim [--seeds N] [--first SEED] [--seed S] [--kept FILE] [--verbose]
 //
 // Exit status: 0 nothing found, 1 something found, 2 usage.
-#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "reconcile/base/numbers.h"
 #include "reconcile/sim/simulation.h"
 
 namespace {
@@ -26,13 +26,6 @@ struct Arguments {
   bool is_verbose = false;
 };
 
-std::optional<std::uint64_t> parse_number(std::string_view text) {
-  std::uint64_t number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  bool is_number = error == std::errc() && end == text.data() + text.size() && !text.empty();
-  return is_number ? std::optional(number) : std::nullopt;
-}
-
 std::optional<Arguments> parse(int count, char** words) {
   Arguments arguments;
   for (int i = 1; i < count; ++i) {
@@ -47,7 +40,7 @@ std::optional<Arguments> parse(int count, char** words) {
       arguments.kept = value;
       continue;
     }
-    std::optional<std::uint64_t> number = parse_number(value);
+    std::optional<std::uint64_t> number = gitproc::parse_number<std::uint64_t>(value);
     if (!number) return std::nullopt;
     if (word == "--seeds") {
       arguments.seeds = *number;
@@ -68,7 +61,8 @@ std::vector<std::uint64_t> kept_seeds(const std::string& path) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     line = line.substr(0, line.find_first_of("# \t"));
-    if (std::optional<std::uint64_t> seed = parse_number(line)) seeds.push_back(*seed);
+    if (std::optional<std::uint64_t> seed = gitproc::parse_number<std::uint64_t>(line))
+      seeds.push_back(*seed);
   }
   return seeds;
 }

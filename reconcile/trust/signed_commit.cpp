@@ -1,9 +1,9 @@
 #include "reconcile/trust/signed_commit.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 
+#include "reconcile/base/numbers.h"
 #include "reconcile/trust/armor.h"
 
 namespace gitproc {
@@ -62,13 +62,10 @@ std::optional<WallTime> time_of(std::string_view identity) {
   std::string_view before = identity.substr(0, zone);
   std::size_t blank = before.rfind(' ');
   if (blank == std::string_view::npos) return std::nullopt;
-  std::string_view digits = before.substr(blank + 1);
-  std::int64_t seconds = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+  auto seconds = parse_number<std::int64_t>(before.substr(blank + 1));
   constexpr std::int64_t most = INT64_MAX / 2'000'000;
-  if (error != std::errc() || end != digits.data() + digits.size() || seconds < -most || seconds > most)
-    return std::nullopt;
-  return WallTime(std::chrono::seconds(seconds));
+  if (!seconds || *seconds < -most || *seconds > most) return std::nullopt;
+  return WallTime(std::chrono::seconds(*seconds));
 }
 
 }  // namespace

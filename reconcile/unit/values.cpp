@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -101,12 +102,8 @@ Result<bool> parse_boolean(std::string_view text) {
 std::string print_boolean(bool value) { return value ? "yes" : "no"; }
 
 Result<std::int64_t> parse_integer(std::string_view text, std::int64_t smallest, std::int64_t greatest) {
-  std::int64_t value = 0;
-  std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  const bool is_whole =
-      error == std::errc() && end == digits.data() + digits.size() && !text.starts_with("+-");
-  if (is_whole && value >= smallest && value <= greatest) return value;
+  auto value = parse_number<std::int64_t>(text.starts_with('+') ? text.substr(1) : text);
+  if (value && !text.starts_with("+-") && *value >= smallest && *value <= greatest) return *value;
   return refuse("is not a number from " + std::to_string(smallest) + " to " + std::to_string(greatest));
 }
 
@@ -205,10 +202,7 @@ Result<std::uint64_t> parse_size(std::string_view text) {
 }
 
 Result<unsigned> parse_mode(std::string_view text) {
-  unsigned mode = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error == std::errc() && end == text.data() + text.size() && is_digit(text.front()) && mode <= 07777)
-    return mode;
+  if (auto mode = parse_number<unsigned>(text, 8); mode && *mode <= 07777) return *mode;
   return refuse("is not a file mode in octal, such as 0755");
 }
 
