@@ -323,21 +323,33 @@ void Requests::ask_git(const std::shared_ptr<Reply>& reply,
   if (!is_queued) reply->error(Error{"too much is asked of the repository at once", ErrorCode::busy});
 }
 
+void Requests::resolve(const std::string& revision, const std::shared_ptr<Reply>& reply,
+                       std::function<void(ObjectId)> then) {
+  ask_git<ObjectId>(
+      reply,
+      [revision, branch = daemon_.reconciler().node().branch](Repository& repository) {
+        return repository.resolve(revision, branch);
+      },
+      std::move(then));
+}
+
+RequestId Requests::expect_rollout(const std::shared_ptr<Reply>& reply) {
+  return daemon_.expect([this, reply](const Answer& answer) {
+    answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
+  });
+}
+
 void Requests::sync(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   // The branch is read anew first, so that the tip that is waited for is the one of now.
   daemon_.git().refresh([this, by = who(peer), args = request.args, reply] {
-    RequestId id = daemon_.expect([this, reply](const Answer& answer) {
-      answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
-    });
+    RequestId id = expect_rollout(reply);
     daemon_.post(SyncRequested{.request = id, .waits = args.wait, .retries = args.retry, .by = by});
   });
 }
 
 void Requests::rollback(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   auto proceed = [this, by = who(peer), args = request.args, reply](std::optional<ObjectId> commit) {
-    RequestId id = daemon_.expect([this, reply](const Answer& answer) {
-      answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
-    });
+    RequestId id = expect_rollout(reply);
     daemon_.post(RollbackRequested{.request = id,
                                    .commit = commit,
                                    .by = by,
@@ -345,49 +357,27 @@ void Requests::rollback(const Peer& peer, const Request& request, const std::sha
                                    .until = args.until,
                                    .waits = args.wait});
   };
-  if (!request.args.commit) return proceed(std::nullopt);
-  std::string branch = daemon_.reconciler().node().branch;
-  ask_git<ObjectId>(
-      reply,
-      [revision = *request.args.commit, branch](Repository& repository) {
-        return repository.resolve(revision, branch);
-      },
-      [proceed](ObjectId commit) { proceed(commit); });
+  request.args.commit ? resolve(*request.args.commit, reply, proceed) : proceed(std::nullopt);
 }
 
 void Requests::approve(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   auto proceed = [this, by = who(peer), wait = request.args.wait, reply](std::optional<ObjectId> commit) {
     // What is approved is the tip of now, or it is not what is held any more.
     daemon_.git().refresh([this, by, wait, reply, commit] {
-      RequestId id = daemon_.expect([this, reply](const Answer& answer) {
-        answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
-      });
+      RequestId id = expect_rollout(reply);
       daemon_.post(ApproveRequested{.request = id, .commit = commit, .by = by, .waits = wait});
     });
   };
-  if (!request.args.commit) return proceed(std::nullopt);
-  std::string branch = daemon_.reconciler().node().branch;
-  ask_git<ObjectId>(
-      reply,
-      [revision = *request.args.commit, branch](Repository& repository) {
-        return repository.resolve(revision, branch);
-      },
-      [proceed](ObjectId commit) { proceed(commit); });
+  request.args.commit ? resolve(*request.args.commit, reply, proceed) : proceed(std::nullopt);
 }
 
 void Requests::accept(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {
   if (!request.args.commit) return reply->error(Error{"accept needs a commit", ErrorCode::invalid});
-  ask_git<ObjectId>(
-      reply,
-      [revision = *request.args.commit, branch = daemon_.reconciler().node().branch](Repository& repository) {
-        return repository.resolve(revision, branch);
-      },
-      [this, by = who(peer), waits = request.args.wait, reply](ObjectId commit) {
-        RequestId id = daemon_.expect([this, reply](const Answer& answer) {
-          answer.error ? reply->error(*answer.error) : reply->success(rollout_json(answer.message));
-        });
-        daemon_.post(AcceptRequested{.request = id, .commit = commit, .by = by, .waits = waits});
-      });
+  resolve(*request.args.commit, reply,
+          [this, by = who(peer), waits = request.args.wait, reply](ObjectId commit) {
+            RequestId id = expect_rollout(reply);
+            daemon_.post(AcceptRequested{.request = id, .commit = commit, .by = by, .waits = waits});
+          });
 }
 
 void Requests::import_bundle(const Peer& peer, const Request& request, const std::shared_ptr<Reply>& reply) {

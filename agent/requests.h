@@ -47,10 +47,15 @@ class Requests {
   struct Figures;
   void add_figures_to(const std::vector<ServiceView>& views, std::function<void(Json)> then);
   Json rollout_json(const std::string& message);
+  // The request whose answer, which comes later, says where the node is then.
+  RequestId expect_rollout(const std::shared_ptr<Reply>& reply);
   // Runs a job with the repository on the git thread and hands its result to the loop.
   template <typename Value>
   void ask_git(const std::shared_ptr<Reply>& reply, std::function<Result<Value>(Repository&)> question,
                std::function<void(Value)> then);
+  // What a name of a commit means to the repository, where it means one; else the answer is why not.
+  void resolve(const std::string& revision, const std::shared_ptr<Reply>& reply,
+               std::function<void(ObjectId)> then);
 
   asio::io_context& loop_;
   Daemon& daemon_;
