@@ -71,17 +71,6 @@ Json probes_json(const std::vector<ProbeResult>& probes) {
   return list;
 }
 
-Json diagnostics_json(const Diagnostics& diagnostics) {
-  Json list = Json::array();
-  for (const Diagnostic& diagnostic : diagnostics) {
-    list.push_back({{"file", diagnostic.file},
-                    {"line", diagnostic.line},
-                    {"severity", diagnostic.severity == Severity::error ? "error" : "warning"},
-                    {"message", diagnostic.message}});
-  }
-  return list;
-}
-
 Json pin_json(const std::optional<Pin>& pin) {
   if (!pin) return nullptr;
   return Json{{"commit", pin->commit.hex()},

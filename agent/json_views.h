@@ -7,7 +7,6 @@
 #include "agent/event_log.h"
 #include "agent/protocol/json.h"
 #include "drivers/cgroup/figures.h"
-#include "reconcile/base/diagnostic.h"
 #include "reconcile/durable.h"
 #include "reconcile/reconciler.h"
 
@@ -19,7 +18,6 @@ Json service_json(const ServiceView& service, const std::string& log, const std:
 void add_figures(Json& service, const ServiceFigures& figures);
 // The newest last.
 Json probes_json(const std::vector<ProbeResult>& probes);
-Json diagnostics_json(const Diagnostics& diagnostics);
 Json hold_json(const std::optional<Hold>& hold);
 Json pin_json(const std::optional<Pin>& pin);
 Json remote_json(const std::optional<RemoteView>& remote, const std::string& url,

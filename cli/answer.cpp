@@ -42,15 +42,4 @@ std::vector<Json> items_of(const Json& object, const char* key) {
   return value.is_array() ? value.get<std::vector<Json>>() : std::vector<Json>();
 }
 
-Json json_of(const Diagnostics& diagnostics) {
-  Json list = Json::array();
-  for (const Diagnostic& diagnostic : diagnostics) {
-    list.push_back({{"file", diagnostic.file},
-                    {"line", diagnostic.line},
-                    {"severity", diagnostic.severity == Severity::error ? "error" : "warning"},
-                    {"message", diagnostic.message}});
-  }
-  return list;
-}
-
 }  // namespace gitproc

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "agent/protocol/json.h"
-#include "reconcile/base/diagnostic.h"
 #include "reconcile/base/time.h"
 
 namespace gitproc {
@@ -23,8 +22,5 @@ std::optional<double> number_of(const Json& object, const char* key);
 std::optional<WallTime> time_of(const Json& object, const char* key);
 // The items of an array; none where it is no array.
 std::vector<Json> items_of(const Json& object, const char* key);
-
-// The other way: as the agent's answers have them.
-Json json_of(const Diagnostics& diagnostics);
 
 }  // namespace gitproc

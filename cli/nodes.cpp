@@ -110,7 +110,7 @@ Result<Json> view_of(Repository& repository, const ObjectId& commit, const NodeI
   } else if (snapshot.error().unreadable) {
     return std::unexpected(*snapshot.error().unreadable);
   } else {
-    errors = json_of(snapshot.error().errors);
+    errors = diagnostics_json(snapshot.error().errors);
   }
   return Json{{"name", node.name}, {"labels", labels}, {"services", services}, {"errors", errors}};
 }

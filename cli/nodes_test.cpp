@@ -1,8 +1,7 @@
 // Which node runs what, by real repositories alone.
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cli/command_line.h"
+#include "cli/offline_for_tests.h"
 #include "drivers/base/temporary_directory.h"
 #include "drivers/git/init.h"
 #include "testing/catch.h"
@@ -12,21 +11,6 @@ using namespace gitproc;
 namespace {
 
 using Json = nlohmann::json;
-
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string err;
-};
-
-Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  Session session{
-      .out = Output(out, false, false), .err = Output(err, false, false), .now = {}, .run_agent = {}};
-  session.socket = "/nonexistent/s";
-  int exit_code = run_command_line(arguments, session);
-  return {exit_code, out.str(), err.str()};
-}
 
 const std::string good = "[Service]\nUser=root\nExecStart=/bin/true\n";
 const std::string for_web = good + "[X-GitProc]\nNodeSelector=role=web\nDesiredState=stopped\n";
@@ -49,7 +33,7 @@ TEST_CASE("the nodes of folders and of nodes.json run what selectors, groups and
                            {"nodes/n1/all.service", good},
                            {"nodes.json", R"({"n2": {"role": "web"}, "n3": {}})"}},
                           "Add them"));
-  Outcome outcome = run({"nodes", "--repo", repository, "--json"});
+  OfflineOutcome outcome = run_offline({"nodes", "--repo", repository, "--json"});
   CHECK(outcome.exit_code == 0);
   Json nodes = Json::parse(outcome.out)["nodes"];
   CHECK(nodes ==
@@ -67,7 +51,7 @@ TEST_CASE("the nodes of folders and of nodes.json run what selectors, groups and
                       {"labels", Json::object()},
                       {"services", {service("all", "all.service")}},
                       {"errors", Json::array()}}}));
-  CHECK(run({"nodes", "HEAD", "--repo", repository}).out ==
+  CHECK(run_offline({"nodes", "HEAD", "--repo", repository}).out ==
         "n1\t-\tall\nn2\trole=web\tall, cache, web (stopped)\nn3\t-\tall\n");
 }
 
@@ -79,7 +63,7 @@ TEST_CASE("a node that cannot apply the commit fails the check, and says why") {
                            {"nodes/n1/bad.service", "[Service]\nExecStart=relative/path\n"},
                            {"nodes/n2/fine.service", good}},
                           "Add them"));
-  Outcome outcome = run({"nodes", "--repo", repository});
+  OfflineOutcome outcome = run_offline({"nodes", "--repo", repository});
   CHECK(outcome.exit_code == 1);
   CHECK(outcome.out == "n1\t-\tcannot apply the commit\nn2\t-\tall, fine\n");
   CHECK(has(outcome.err, "n1: nodes/n1/bad.service:2: error: "));
@@ -89,7 +73,7 @@ TEST_CASE("a nodes.json that is wrong is an error that says where") {
   auto error_of = [](const std::string& text) {
     TemporaryDirectory folder;
     REQUIRE(init_repository(folder / "services", {{"nodes.json", text}}, "Add it"));
-    Outcome outcome = run({"nodes", "--repo", folder / "services"});
+    OfflineOutcome outcome = run_offline({"nodes", "--repo", folder / "services"});
     CHECK(outcome.exit_code == 1);
     return outcome.err;
   };
@@ -105,10 +89,10 @@ TEST_CASE("a repository without nodes has none, and an unknown revision is an er
   TemporaryDirectory folder;
   std::string repository = folder / "services";
   REQUIRE(init_repository(repository, {{"all.service", good}}, "Add it"));
-  Outcome outcome = run({"nodes", "--repo", repository, "--json"});
+  OfflineOutcome outcome = run_offline({"nodes", "--repo", repository, "--json"});
   CHECK(outcome.exit_code == 0);
   CHECK(Json::parse(outcome.out)["nodes"] == Json::array());
-  CHECK(run({"nodes", "nonsense", "--repo", repository}).exit_code == 1);
+  CHECK(run_offline({"nodes", "nonsense", "--repo", repository}).exit_code == 1);
 }
 
 TEST_CASE("a plan for another node follows its name and labels, and nothing of the machine it is made on") {
@@ -122,7 +106,7 @@ TEST_CASE("a plan for another node follows its name and labels, and nothing of t
                           "Add both"));
   auto plan = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {"plan", "HEAD", "--repo", repository, "--json"});
-    return run(more).out;
+    return run_offline(more).out;
   };
   std::string web = plan({"--node", "n1", "--label", "role=web", "--label", "zone=a"});
   CHECK(plan({"--label", "zone=a", "--label", "role=web", "--node", "n1"}) == web);

@@ -4,10 +4,9 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "agent/agent.h"
-#include "cli/command_line.h"
+#include "cli/offline_for_tests.h"
 #include "drivers/base/temporary_directory.h"
 #include "drivers/git/init.h"
 #include "testing/catch.h"
@@ -15,21 +14,6 @@
 using namespace gitproc;
 
 namespace {
-
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string err;
-};
-
-Outcome run(const std::vector<std::string>& arguments) {
-  std::ostringstream out, err;
-  Session session{
-      .out = Output(out, false, false), .err = Output(err, false, false), .now = {}, .run_agent = {}};
-  session.socket = "/nonexistent/s";
-  int exit_code = run_command_line(arguments, session);
-  return {exit_code, out.str(), err.str()};
-}
 
 void write(const std::string& path, const std::string& text) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
@@ -45,7 +29,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 TEST_CASE("a folder of good units is clean") {
   TemporaryDirectory folder;
   write(folder / "web.service", good);
-  Outcome outcome = run({"verify", folder.path()});
+  OfflineOutcome outcome = run_offline({"verify", folder.path()});
   CHECK(outcome.exit_code == 0);
   CHECK(outcome.out + outcome.err == "");
 }
@@ -57,7 +41,7 @@ TEST_CASE("a mistake is shown with its place, wherever in the repository it is")
     TemporaryDirectory folder;
     write(folder / "web.service", good);
     write(folder / path, "[Service]\nUser=root\nExecStart=/bin/true\nRestart=sometimes\n");
-    Outcome outcome = run({"verify", folder.path()});
+    OfflineOutcome outcome = run_offline({"verify", folder.path()});
     CHECK(outcome.exit_code == 1);
     CHECK(has(outcome.out, (folder / path) + ":4: error: "));
   }
@@ -67,21 +51,21 @@ TEST_CASE("a unit that no checked node selects is verified all the same") {
   TemporaryDirectory folder;
   write(folder / "bad.service",
         "[Service]\nUser=root\nExecStart=relative/path\n[X-GitProc]\nNodeSelector=role=web\n");
-  CHECK(run({"verify", folder.path()}).exit_code == 1);
+  CHECK(run_offline({"verify", folder.path()}).exit_code == 1);
 }
 
 TEST_CASE("for one node, another node's mistakes do not count") {
   TemporaryDirectory folder;
   write(folder / "web.service", good);
   write(folder / "nodes/n2/bad.service", "[Service]\nExecStart=relative/path\n");
-  CHECK(run({"verify", folder.path(), "--node", "n1"}).exit_code == 0);
-  CHECK(run({"verify", folder.path(), "--node", "n2"}).exit_code == 1);
+  CHECK(run_offline({"verify", folder.path(), "--node", "n1"}).exit_code == 0);
+  CHECK(run_offline({"verify", folder.path(), "--node", "n2"}).exit_code == 1);
 }
 
 TEST_CASE("what this machine lacks is a warning at its line") {
   TemporaryDirectory folder;
   write(folder / "web.service", "[Service]\nExecStart=/nonexistent/program\nUser=nobody-has-this-name\n");
-  Outcome outcome = run({"verify", folder / "web.service"});
+  OfflineOutcome outcome = run_offline({"verify", folder / "web.service"});
   CHECK(outcome.exit_code == 0);
   CHECK(outcome.out ==
         (folder / "web.service") +
@@ -94,15 +78,15 @@ TEST_CASE("a single file that is wrong, or is no unit, is an error") {
   TemporaryDirectory folder;
   write(folder / "bad.service", "[Service]\nUser=root\n");
   write(folder / "notes.txt", "x");
-  CHECK(run({"verify", folder / "bad.service"}).exit_code == 1);
-  CHECK(run({"verify", folder / "notes.txt"}).exit_code == 1);
-  CHECK(run({"verify", "no-such-revision-or-path", "--repo", folder.path()}).exit_code == 1);
+  CHECK(run_offline({"verify", folder / "bad.service"}).exit_code == 1);
+  CHECK(run_offline({"verify", folder / "notes.txt"}).exit_code == 1);
+  CHECK(run_offline({"verify", "no-such-revision-or-path", "--repo", folder.path()}).exit_code == 1);
 }
 
 TEST_CASE("init makes a repository that verifies, and says what to run next") {
   TemporaryDirectory folder;
   std::string repository = folder / "services";
-  Outcome made = run({"init", repository});
+  OfflineOutcome made = run_offline({"init", repository});
   CHECK(made.exit_code == 0);
   CHECK(made.out == "Made a repository in " + repository +
                         ", branch main, with the example hello.service.\n"
@@ -112,10 +96,10 @@ TEST_CASE("init makes a repository that verifies, and says what to run next") {
                         "\n"
                         "  gitproc status, in another terminal\n"
                         "Edit or add a *.service there; 'git commit' applies it at once.\n");
-  CHECK(run({"verify", repository}).exit_code == 0);
-  CHECK(run({"verify", "--repo", repository}).exit_code == 0);
-  CHECK(run({"verify", "HEAD", "--repo", repository}).exit_code == 0);
-  Outcome again = run({"init", repository});
+  CHECK(run_offline({"verify", repository}).exit_code == 0);
+  CHECK(run_offline({"verify", "--repo", repository}).exit_code == 0);
+  CHECK(run_offline({"verify", "HEAD", "--repo", repository}).exit_code == 0);
+  OfflineOutcome again = run_offline({"init", repository});
   CHECK(again.exit_code == 0);
   CHECK(has(again.out, "nothing was changed"));
 }
@@ -125,22 +109,22 @@ TEST_CASE("a plan from nothing starts what a commit holds, and to itself there i
   std::string repository = folder / "services";
   REQUIRE(init_repository(
       repository, {{"db.service", good}, {"web.service", "[Unit]\nAfter=db.service\n" + good}}, "Add both"));
-  Outcome first = run({"plan", "--repo", repository, "--node", "n1", "--json"});
+  OfflineOutcome first = run_offline({"plan", "--repo", repository, "--node", "n1", "--json"});
   CHECK(first.exit_code == 2);
   Json plan = Json::parse(first.out);
   CHECK(plan["actions"] == Json::array({{{"verb", "start"}, {"service", "db"}, {"reason", "new"}},
                                         {{"verb", "start"}, {"service", "web"}, {"reason", "new"}}}));
   CHECK(plan["node"] == "n1");
-  CHECK(run({"plan", "--repo", repository, "--node", "n1", "--json"}).out == first.out);
-  CHECK(run({"plan", "HEAD", "--from", "HEAD", "--repo", repository}).exit_code == 0);
-  CHECK(run({"plan", "nonsense", "--repo", repository}).exit_code == 1);
+  CHECK(run_offline({"plan", "--repo", repository, "--node", "n1", "--json"}).out == first.out);
+  CHECK(run_offline({"plan", "HEAD", "--from", "HEAD", "--repo", repository}).exit_code == 0);
+  CHECK(run_offline({"plan", "nonsense", "--repo", repository}).exit_code == 1);
 }
 
 TEST_CASE("a commit that is invalid has no plan") {
   TemporaryDirectory folder;
   std::string repository = folder / "services";
   REQUIRE(init_repository(repository, {{"bad.service", "[Service]\nExecStart=relative/path\n"}}, "Add it"));
-  Outcome outcome = run({"plan", "--repo", repository});
+  OfflineOutcome outcome = run_offline({"plan", "--repo", repository});
   CHECK(outcome.exit_code == 1);
   CHECK(has(outcome.err, "bad.service:2: error: "));
 }

@@ -72,7 +72,7 @@ Result<Json> plan_offline(const Options& options) {
               {"node", node.name},
               {"actions", actions},
               {"guard", guard},
-              {"warnings", json_of(after_it->warnings)}};
+              {"warnings", diagnostics_json(after_it->warnings)}};
 }
 
 Result<Json> make(const Session& session, const Options& options) {

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "cli/answer.h"
+#include "agent/protocol/json.h"
 #include "cli/commands.h"
 #include "cli/machine_checks.h"
 #include "cli/offline.h"
@@ -220,7 +220,7 @@ Result<DiagnosticSet> verify_target(const Options& options) {
 
 void print(const DiagnosticSet& diagnostics, Session& session) {
   if (session.prints_json) {
-    session.print_json({{"diagnostics", json_of({diagnostics.begin(), diagnostics.end()})}});
+    session.print_json({{"diagnostics", diagnostics_json({diagnostics.begin(), diagnostics.end()})}});
     return;
   }
   for (const Diagnostic& diagnostic : diagnostics)

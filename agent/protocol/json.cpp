@@ -62,6 +62,17 @@ std::string dump_json(const Json& value) {
   return value.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
 
+Json diagnostics_json(const Diagnostics& diagnostics) {
+  Json list = Json::array();
+  for (const Diagnostic& diagnostic : diagnostics) {
+    list.push_back({{"file", diagnostic.file},
+                    {"line", diagnostic.line},
+                    {"severity", diagnostic.severity == Severity::error ? "error" : "warning"},
+                    {"message", diagnostic.message}});
+  }
+  return list;
+}
+
 std::string dump_json_indented(const Json& value) {
   return value.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "reconcile/base/diagnostic.h"
 #include "reconcile/base/error.h"
 
 namespace gitproc {
@@ -21,6 +22,9 @@ Result<Json> parse_json(std::string_view text);
 
 // On one line; bytes that are no UTF-8 (file names, log lines) become U+FFFD.
 std::string dump_json(const Json& value);
+
+// A list of {"file","line","severity","message"}.
+Json diagnostics_json(const Diagnostics& diagnostics);
 
 // For people: indented by two spaces.
 std::string dump_json_indented(const Json& value);
