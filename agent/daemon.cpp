@@ -183,6 +183,8 @@ void Daemon::turn() {
       pending_commands_.pop_front();
       cost += execute(command);
     }
+    for (SpawnOutcome& outcome : processes_.take_spawned())
+      std::visit([this](auto& event) { pending_events_.emplace_back(std::move(event)); }, outcome);
   } while (!pending_events_.empty() && cost < turn_budget);
   for (std::string& what : processes_.take_unavailable())
     add_unavailable(std::move(what));
@@ -220,8 +222,7 @@ unsigned Daemon::execute(const Command& command) {
     unsigned operator()(const MoveBranch& command) { return daemon.git_->move_branch(command), 0; }
     unsigned operator()(const Spawn& spawn) {
       if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
-      std::visit([this](auto outcome) { daemon.pending_events_.emplace_back(std::move(outcome)); },
-                 daemon.processes_.spawn(spawn));
+      daemon.processes_.spawn(spawn);
       return process_cost;
     }
     unsigned operator()(const Kill& kill) { return daemon.processes_.kill(kill), signal_cost; }

@@ -44,8 +44,8 @@ GITPROC_IN_CHILD void set_disposition(int signal, void (*handler)(int)) {
 GITPROC_IN_CHILD void close_above(ChildPlan* plan, unsigned fd) {
   unsigned flags = plan->is_plain ? 0 : CLOSE_RANGE_UNSHARE;
   // A plain clone has a table of its own, in which everything is close-on-exec.
-  if (call(SYS_close_range, fd + 1, ~0u, flags) != 0 && !plan->is_plain)
-    give_up(plan, ChildStage::session, errno);
+  long result = call(SYS_close_range, fd + 1, ~0u, flags);
+  if (result != 0 && !plan->is_plain) give_up(plan, ChildStage::session, result);
 }
 
 // Leaves only the journal's descriptor, and those of streams that the agent has opened, in their places.
@@ -63,11 +63,11 @@ GITPROC_IN_CHILD void close_for_main(ChildPlan* plan) {
   call(SYS_close, 0);
   // A duplicate is not close-on-exec.
   if (!keeps_output) call(SYS_close, 1);
-  if (keeps_output && call(SYS_dup3, plan->output.descriptor, 1, 0) < 0)
-    give_up(plan, ChildStage::standard_output, errno);
+  long result = keeps_output ? call(SYS_dup3, plan->output.descriptor, 1, 0) : 0;
+  if (result < 0) give_up(plan, ChildStage::standard_output, result);
   if (!keeps_error) call(SYS_close, 2);
-  if (keeps_error && call(SYS_dup3, plan->error.descriptor, 2, 0) < 0)
-    give_up(plan, ChildStage::standard_error, errno);
+  result = keeps_error ? call(SYS_dup3, plan->error.descriptor, 2, 0) : 0;
+  if (result < 0) give_up(plan, ChildStage::standard_error, result);
   if (highest > journal) call(SYS_close_range, journal + 1, ~0u, 0u);
   if (journal > 3) call(SYS_close_range, 3u, journal - 1, 0u);
 }
@@ -75,7 +75,8 @@ GITPROC_IN_CHILD void close_for_main(ChildPlan* plan) {
 // Before anything else of the service can happen: so none of its processes is ever outside of its limits.
 GITPROC_IN_CHILD void enter_v1_groups(ChildPlan* plan) {
   for (std::size_t i = 0; i < plan->entrance_count; ++i) {
-    if (call(SYS_write, plan->entrances[i], "0", 1) != 1) give_up(plan, ChildStage::cgroup, errno);
+    long result = call(SYS_write, plan->entrances[i], "0", 1);
+    if (result < 0) give_up(plan, ChildStage::cgroup, result);
   }
 }
 
@@ -94,23 +95,23 @@ GITPROC_IN_CHILD void open_stream(ChildPlan* plan, const ChildStream& stream, in
     case ChildStream::Kind::duplicate: fd = call(SYS_dup, wanted - 1); break;
     case ChildStream::Kind::descriptor: return;  // close_for_main() has put it there
   }
-  if (fd < 0) give_up(plan, stage, errno);
+  if (fd < 0) give_up(plan, stage, fd);
 }
 
 GITPROC_IN_CHILD void set_limits(ChildPlan* plan) {
   for (std::size_t i = 0; i < plan->limit_count; ++i) {
     const ChildLimit& limit = plan->limits[i];
     rlimit64 wanted{limit.soft, limit.hard};
-    if (call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr) == 0) continue;
+    long result = call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr);
+    if (result == 0) continue;
     // Without privilege the hard limit cannot be raised: as near as can be had, as systemd does.
     rlimit64 present{};
-    if (errno != EPERM || call(SYS_prlimit64, 0, limit.resource, nullptr, &present) != 0) {
-      give_up(plan, ChildStage::limits, errno);
-    }
+    if (result == -EPERM) result = call(SYS_prlimit64, 0, limit.resource, nullptr, &present);
+    if (result != 0) give_up(plan, ChildStage::limits, result);
     if (wanted.rlim_max > present.rlim_max) wanted.rlim_max = present.rlim_max;
     if (wanted.rlim_cur > wanted.rlim_max) wanted.rlim_cur = wanted.rlim_max;
-    if (call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr) != 0)
-      give_up(plan, ChildStage::limits, errno);
+    result = call(SYS_prlimit64, 0, limit.resource, &wanted, nullptr);
+    if (result != 0) give_up(plan, ChildStage::limits, result);
   }
 }
 
@@ -119,9 +120,8 @@ GITPROC_IN_CHILD void adjust_oom_score(ChildPlan* plan) {
   while (plan->oom_score_adjust[length] != '\0')
     ++length;
   long fd = call(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || call(SYS_write, fd, plan->oom_score_adjust, length) < 0) {
-    give_up(plan, ChildStage::oom_adjust, errno);
-  }
+  long result = fd < 0 ? fd : call(SYS_write, fd, plan->oom_score_adjust, length);
+  if (result < 0) give_up(plan, ChildStage::oom_adjust, result);
   call(SYS_close, fd);
 }
 
@@ -150,9 +150,9 @@ int exit_code_of(ChildStage stage) {
   __builtin_unreachable();
 }
 
-GITPROC_IN_CHILD void give_up(ChildPlan* plan, ChildStage stage, int error_number) {
+GITPROC_IN_CHILD void give_up(ChildPlan* plan, ChildStage stage, long result) {
   plan->stage = stage;
-  plan->error_number = error_number;
+  plan->error_number = static_cast<int>(-result);
   for (;;)
     call(SYS_exit_group, exit_code_of(stage));
 }
@@ -176,7 +176,8 @@ GITPROC_IN_CHILD void close_all_but(ChildPlan* plan, int fd) {
 
 GITPROC_IN_CHILD void join_cgroup(ChildPlan* plan, int cgroup_fd) {
   long fd = call(SYS_openat, cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || call(SYS_write, fd, "0", 1) != 1) give_up(plan, ChildStage::cgroup, errno);
+  long result = fd < 0 ? fd : call(SYS_write, fd, "0", 1);
+  if (result < 0) give_up(plan, ChildStage::cgroup, result);
   call(SYS_close, fd);
 }
 
@@ -197,7 +198,7 @@ GITPROC_IN_CHILD void write_record(ChildPlan* plan, std::uint64_t pid, std::uint
   *end++ = '\n';
   long length = end - plan->record;
   long written = call(SYS_write, plan->journal_fd, plan->record, length);
-  if (written != length) give_up(plan, ChildStage::journal, written < 0 ? errno : ENOSPC);
+  if (written != length) give_up(plan, ChildStage::journal, written < 0 ? written : -ENOSPC);
 }
 
 GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
@@ -206,7 +207,8 @@ GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
   reset_signals(plan);
   set_disposition(SIGPIPE, plan->ignores_sigpipe ? SIG_IGN : SIG_DFL);
   close_for_main(plan);
-  if (call(SYS_setsid) < 0) give_up(plan, ChildStage::session, errno);
+  long result = call(SYS_setsid);
+  if (result < 0) give_up(plan, ChildStage::session, result);
 
   // From here on the process is on record; whatever fails below leaves a record of a process that is gone.
   std::uint64_t own_pid = static_cast<std::uint64_t>(call(SYS_getpid));
@@ -221,34 +223,31 @@ GITPROC_IN_CHILD void run_child(ChildPlan* plan) {
   open_stream(plan, plan->error, 2, ChildStage::standard_error);
 
   if (plan->has_oom_score_adjust) adjust_oom_score(plan);
-  if (plan->has_nice && call(SYS_setpriority, PRIO_PROCESS, 0, plan->nice) != 0) {
-    give_up(plan, ChildStage::nice, errno);
-  }
+  result = plan->has_nice ? call(SYS_setpriority, PRIO_PROCESS, 0, plan->nice) : 0;
+  if (result != 0) give_up(plan, ChildStage::nice, result);
   set_limits(plan);
   call(SYS_umask, plan->umask);
 
   if (plan->changes_identity) {
-    if (call(SYS_setgroups, plan->group_count, plan->groups) != 0) give_up(plan, ChildStage::group, errno);
-    if (call(SYS_setresgid, plan->gid, plan->gid, plan->gid) != 0) give_up(plan, ChildStage::group, errno);
-    if (call(SYS_setresuid, plan->uid, plan->uid, plan->uid) != 0) give_up(plan, ChildStage::user, errno);
+    result = call(SYS_setgroups, plan->group_count, plan->groups);
+    if (result == 0) result = call(SYS_setresgid, plan->gid, plan->gid, plan->gid);
+    if (result != 0) give_up(plan, ChildStage::group, result);
+    result = call(SYS_setresuid, plan->uid, plan->uid, plan->uid);
+    if (result != 0) give_up(plan, ChildStage::user, result);
   }
   // After the change of user: on a network file system only that user may have the right to be there.
-  if (call(SYS_chdir, plan->working_directory) != 0) {
-    if (!plan->working_directory_is_optional || call(SYS_chdir, "/") != 0) {
-      give_up(plan, ChildStage::working_directory, errno);
-    }
-  }
-  if (plan->no_new_privileges && call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    give_up(plan, ChildStage::no_new_privileges, errno);
-  }
+  result = call(SYS_chdir, plan->working_directory);
+  if (result != 0 && plan->working_directory_is_optional) result = call(SYS_chdir, "/");
+  if (result != 0) give_up(plan, ChildStage::working_directory, result);
+  result = plan->no_new_privileges ? call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) : 0;
+  if (result != 0) give_up(plan, ChildStage::no_new_privileges, result);
 
   // A change of user would have undone it.
   if (plan->dies_with_agent) call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 
   std::uint64_t no_signals = 0;
   call(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, sizeof no_signals);
-  call(SYS_execve, plan->path, plan->argv, plan->envp);
-  give_up(plan, ChildStage::exec, errno);
+  give_up(plan, ChildStage::exec, call(SYS_execve, plan->path, plan->argv, plan->envp));
 }
 
 }  // namespace gitproc

@@ -1,8 +1,9 @@
 // What a freshly cloned process does until it is the service: the code between clone and execve.
 //
-// The child shares the agent's memory (CLONE_VM) and runs while the agent's thread waits. So it may only make raw
-// system calls and touch what its plan points to: no allocation, no locks, no library call that keeps state (the
-// setuid family of glibc would signal the agent's threads). Everything is prepared before (spawner.cpp).
+// The child shares the agent's memory (CLONE_VM), the storage of the agent's thread with its `errno` among it, and runs
+// beside that thread. So it may only make raw system calls and touch what its plan points to: no allocation, no locks,
+// no library call that keeps state (the setuid family of glibc would signal the agent's threads). Everything is prepared
+// before (spawner.cpp).
 #pragma once
 
 #include <sys/types.h>

@@ -463,20 +463,52 @@ TEST_CASE("an unprivileged agent does all of it without cgroups") {
   CHECK(status == 0);
 }
 
-TEST_CASE("on an old kernel, spawning is done the plain way with the same result") {
-  Spawner spawner({.is_plain = true});
-  TemporaryDirectory directory;
-  UniqueFd journal(::open((directory / "journal").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  ExecSpec spec;
-  spec.path = "/bin/sh";
-  spec.argv = {"sh", "-c", "trap 'exit 5' USR1; kill -USR1 $$; exit 1"};
-  spec.working_directory = "/";
-  auto pid = spawner.spawn(spec, journal.get(), "\nspawn ", {});
-  REQUIRE(pid);
-  int status = 0;
-  REQUIRE(::waitpid(pid->main, &status, 0) == pid->main);
-  CHECK(WEXITSTATUS(status) == 5);
-  CHECK(read_file(directory / "journal", 1000)->starts_with("\nspawn " + std::to_string(pid->main) + " "));
+TEST_CASE("services that start together are each made, or fail by themselves, and are told in order") {
+  IN_BOTH_WAYS(machine);
+  constexpr std::uint32_t count = 3 * Spawner::max_underway + 1;
+  auto is_bad = [](std::uint32_t i) { return i % 3 == 1; };
+  auto unit_of = [&](std::uint32_t i) {
+    Unit unit = shell("echo $$ > " + machine.directory / ("pid" + std::to_string(i)) + "; exec sleep 1000");
+    unit.name = "web" + std::to_string(i);
+    if (is_bad(i)) unit.exec.edit().working_directory.path = "/nonexistent";
+    return shared(std::move(unit));
+  };
+  std::vector<Spawn> commands;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    commands.push_back(machine.command_for(unit_of(i), ExecPhase::start, ServiceId{i}));
+    machine.driver->spawn(commands.back());
+  }
+  std::vector<SpawnOutcome> outcomes = machine.driver->take_spawned();
+  CHECK(machine.driver->take_spawned().empty());
+  REQUIRE(outcomes.size() == count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    CAPTURE(i);
+    const auto* failed = std::get_if<SpawnFailed>(&outcomes[i]);
+    REQUIRE((failed != nullptr) == is_bad(i));
+    if (failed != nullptr) {
+      CHECK(failed->service == ServiceId{i});
+      CHECK(failed->spawn == commands[i].spawn);
+      CHECK(failed->exit_code == 200);
+      continue;
+    }
+    const auto& spawned = std::get<Spawned>(outcomes[i]);
+    CHECK(spawned.service == ServiceId{i});
+    CHECK(spawned.spawn == commands[i].spawn);
+    std::string written = "pid" + std::to_string(i);
+    machine.wait_until([&] { return machine.text_of(written) == std::to_string(spawned.pid) + "\n"; });
+    machine.driver->kill({.service = ServiceId{i}, .main_pid = spawned.pid, .signal = SIGKILL});
+    machine.wait_for<ProcessExited>();
+  }
+}
+
+TEST_CASE("a signal finds the process that was begun just before it") {
+  IN_BOTH_WAYS(machine);
+  UnitPtr unit = shared(shell("exec sleep 1000"));
+  machine.driver->spawn(machine.command_for(unit));
+  machine.driver->kill({.service = web, .whole_group = true, .signal = SIGKILL, .awaits_empty = true});
+  Pid pid = std::get<Spawned>(machine.driver->take_spawned().at(0)).pid;
+  CHECK(machine.wait_for<ProcessExited>().pid == pid);
+  machine.wait_for<Emptied>();
 }
 
 }  // namespace

@@ -16,15 +16,16 @@ void FakeProcessDriver::fail_next_spawn(ServiceId service, int exit_code, std::s
       SpawnFailed{.service = service, .spawn = {}, .exit_code = exit_code, .message = std::move(message)};
 }
 
-SpawnOutcome FakeProcessDriver::spawn(const Spawn& command) {
+void FakeProcessDriver::spawn(const Spawn& command) {
   commands.emplace_back(command);
   if (auto failure = failures_.find(command.service); failure != failures_.end()) {
     SpawnFailed failed = std::move(failure->second);
     failures_.erase(failure);
     failed.spawn = command.spawn;
-    return failed;
+    spawned_.emplace_back(std::move(failed));
+    return;
   }
-  return Spawned{.service = command.service, .spawn = command.spawn, .pid = next_pid_++};
+  spawned_.emplace_back(Spawned{.service = command.service, .spawn = command.spawn, .pid = next_pid_++});
 }
 
 void FakeProcessDriver::kill(const Kill& command) {

@@ -35,7 +35,8 @@ class FakeProcessDriver final : public ProcessDriver {
   void adopt(ServiceId service, const AdoptedService& found) override {
     taken_in.emplace_back(service, found);
   }
-  SpawnOutcome spawn(const Spawn& command) override;
+  void spawn(const Spawn& command) override;
+  std::vector<SpawnOutcome> take_spawned() override { return std::exchange(spawned_, {}); }
   void kill(const Kill& command) override;
   void await_main_pid(const AwaitMainPid& command) override { commands.emplace_back(command); }
   void clean_up(const CleanUp& command) override { commands.emplace_back(command); }
@@ -56,6 +57,7 @@ class FakeProcessDriver final : public ProcessDriver {
   Pid next_pid_ = 1000;
   bool answers_kills_ = true;
   std::map<ServiceId, SpawnFailed> failures_;
+  std::vector<SpawnOutcome> spawned_;
   std::vector<Event> pending_;
   UniqueFd wake_;
 };

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <unordered_set>
 
@@ -138,17 +139,48 @@ void LinuxProcessDriver::track(ServiceId service, Pid pid) {
       .service = service, .pid = pid, .status = {.kind = ExitStatus::Kind::unknown, .value = 0}});
 }
 
-SpawnOutcome LinuxProcessDriver::spawn(const Spawn& command) {
-  std::expected<Spawner::Processes, SpawnFault> spawned = try_spawn(command);
-  if (!spawned) {
-    return SpawnFailed{.service = command.service,
-                       .spawn = command.spawn,
-                       .exit_code = spawned.error().exit_code,
-                       .message = spawned.error().message};
+void LinuxProcessDriver::begin_spawn(const Spawn& command, bool may_have_namespace) {
+  if (std::optional<SpawnFault> fault = try_spawn(command, may_have_namespace))
+    end_spawn(command, may_have_namespace, std::unexpected(*std::move(fault)));
+}
+
+void LinuxProcessDriver::end_spawn(const Spawn& command, bool may_have_namespace,
+                                   const Spawner::Outcome& outcome) {
+  if (!outcome) {
+    if (may_have_namespace && forgoes_namespace(outcome.error())) return begin_spawn(command, false);
+    spawned_.emplace_back(SpawnFailed{.service = command.service,
+                                      .spawn = command.spawn,
+                                      .exit_code = outcome.error().exit_code,
+                                      .message = outcome.error().message});
+    return;
   }
-  membership_.add(command.service, spawned->main);
-  if (spawned->init != 0) add_init(command.service, spawned->init, spawned->main);
-  return Spawned{.service = command.service, .spawn = command.spawn, .pid = spawned->main};
+  membership_.add(command.service, outcome->main);
+  if (outcome->init != 0) add_init(command.service, outcome->init, outcome->main);
+  spawned_.emplace_back(Spawned{.service = command.service, .spawn = command.spawn, .pid = outcome->main});
+}
+
+void LinuxProcessDriver::settle_first_spawn() {
+  Spawner::Outcome outcome = spawner_.finish_first();
+  SpawnUnderway first = std::move(underway_.front());
+  underway_.pop_front();
+  end_spawn(first.command, first.may_have_namespace, outcome);
+}
+
+void LinuxProcessDriver::settle_spawns() {
+  while (!underway_.empty())
+    settle_first_spawn();
+}
+
+std::vector<SpawnOutcome> LinuxProcessDriver::take_spawned() {
+  settle_spawns();
+  return std::exchange(spawned_, {});
+}
+
+// A journal that cannot be compacted goes on growing; a full disk is noticed by the child that writes to it.
+void LinuxProcessDriver::compact_journal_if_large() {
+  if (!journal_.is_large()) return;
+  settle_spawns();
+  (void)journal_.compact();
 }
 
 std::expected<LinuxProcessDriver::Surroundings, SpawnFault> LinuxProcessDriver::look_up_surroundings(
@@ -183,31 +215,33 @@ std::vector<UniqueFd> LinuxProcessDriver::connect_journal(const Unit& unit, Exec
   return connections;
 }
 
-std::expected<Spawner::Processes, SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command) {
+std::optional<SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command, bool may_have_namespace) {
   const Unit& unit = *command.unit;
   const ExecContext& exec = *unit.exec;
   begin(command.service, unit.name, command.invocation, false);
-  // A journal that cannot be compacted goes on growing; a full disk is noticed by the child that writes to it.
-  (void)journal_.compact_if_large();
+  compact_journal_if_large();
 
   std::expected<Surroundings, SpawnFault> found = look_up_surroundings(exec);
-  if (!found) return std::unexpected(found.error());
-  if (std::optional<SpawnFault> fault = make_managed_directories(exec, facts_, found->account))
-    return std::unexpected(*fault);
+  if (!found) return found.error();
+  if (std::optional<SpawnFault> fault = make_managed_directories(exec, facts_, found->account)) return fault;
 
   ExecSpec spec = make_exec_spec(command, facts_, found->account, found->file_environment);
   drop_needless_account(exec, spec);
+  if (!may_have_namespace || !can_have_namespace()) spec.has_pid_namespace = false;
   std::vector<UniqueFd> connections = connect_journal(unit, spec);
   std::expected<Place, SpawnFault> place = make_place(command, found->account);
-  if (!place) return std::unexpected(place.error());
-  if (!spec.has_pid_namespace)
-    return spawner_.spawn(spec, journal_.fd(), RunJournal::spawn_line(command), place->for_spawn());
-  if (cgroups_) {
+  if (!place) return place.error();
+  if (spec.has_pid_namespace && cgroups_) {
     Result<CgroupTree::Entrance> inits = cgroups_->enter_inits();
-    if (!inits) return std::unexpected(SpawnFault{cgroup_exit_code, inits.error().message});
+    if (!inits) return SpawnFault{cgroup_exit_code, inits.error().message};
     place->inits = std::move(*inits);
   }
-  return spawn_into_namespace(spec, command, place->for_spawn());
+  while (spawner_.underway() == Spawner::max_underway)
+    settle_first_spawn();
+  std::optional<SpawnFault> fault =
+      spawner_.begin(std::move(spec), journal_.fd(), RunJournal::spawn_line(command), place->for_spawn());
+  if (!fault) underway_.push_back({command, may_have_namespace, *std::move(place), std::move(connections)});
+  return fault;
 }
 
 std::expected<Pid, SpawnFault> LinuxProcessDriver::try_probe(const StartProbe& command, int output) {
@@ -224,13 +258,13 @@ std::expected<Pid, SpawnFault> LinuxProcessDriver::try_probe(const StartProbe& c
   std::expected<Place, SpawnFault> place = make_place(beside, found->account);
   if (!place) return std::unexpected(place.error());
   // Not put on record: an agent that adopts the service has no use for it, and it dies with this one.
-  std::expected<Spawner::Processes, SpawnFault> spawned =
-      spawner_.spawn(spec, journal_.fd(), "", place->for_spawn());
+  Spawner::Outcome spawned = spawner_.spawn(std::move(spec), journal_.fd(), "", place->for_spawn());
   if (!spawned) return std::unexpected(spawned.error());
   return spawned->main;
 }
 
 void LinuxProcessDriver::start_probe(const StartProbe& command) {
+  settle_spawns();
   probes_.cancel(command.service);
   auto fail_probe = [&](std::string why) {
     post(ProbeFinished{.service = command.service, .is_healthy = false, .detail = std::move(why)});
@@ -251,9 +285,12 @@ void LinuxProcessDriver::start_probe(const StartProbe& command) {
 }
 
 Result<void> LinuxProcessDriver::record(const RunRecord& record) {
+  // What is told after a spawn stands behind its line.
+  auto is_of_service = [&](const SpawnUnderway& spawn) { return spawn.command.service == record.service; };
+  if (std::ranges::any_of(underway_, is_of_service)) settle_spawns();
   if (record.main_pid != 0 && find(record.service) != nullptr) track(record.service, record.main_pid);
   Result<void> written = journal_.append(record, read_clocks().instant);
-  (void)journal_.compact_if_large();
+  compact_journal_if_large();
   return written;
 }
 
@@ -348,6 +385,7 @@ void LinuxProcessDriver::signal_late(Service& state) {
 }
 
 void LinuxProcessDriver::kill(const Kill& command) {
+  settle_spawns();
   Service* state = find(command.service);
   if (state == nullptr) {
     if (command.awaits_empty) post(Emptied{.service = command.service});
@@ -413,6 +451,7 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
 }
 
 void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
+  settle_spawns();
   Service* state = find(command.service);
   if (state == nullptr) return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
   state->awaits_main_pid = command.unit;
@@ -471,6 +510,7 @@ Pid LinuxProcessDriver::guess_main_pid(ServiceId service, const Service& state) 
 }
 
 void LinuxProcessDriver::clean_up(const CleanUp& command) {
+  settle_spawns();
   Service* state = find(command.service);
   if (state != nullptr) stop_waiting(command.service, *state);
   const Unit& unit = *command.unit;
@@ -493,6 +533,7 @@ void LinuxProcessDriver::post(Event event) {
 }
 
 std::vector<Event> LinuxProcessDriver::drain() {
+  settle_spawns();
   eventfd_t count;
   ::eventfd_read(wake_.get(), &count);
   std::vector<Event> events;

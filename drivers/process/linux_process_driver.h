@@ -2,6 +2,7 @@
 // of them: ended processes, inotify, notify messages, and what the commands themselves found out.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -49,7 +50,8 @@ class LinuxProcessDriver final : public ProcessDriver {
 
   std::vector<AdoptedService> take_adopted() override { return journal_.take_adopted(); }
   void adopt(ServiceId service, const AdoptedService& adopted) override;
-  SpawnOutcome spawn(const Spawn& command) override;
+  void spawn(const Spawn& command) override { begin_spawn(command, true); }
+  std::vector<SpawnOutcome> take_spawned() override;
   void kill(const Kill& command) override;
   void await_main_pid(const AwaitMainPid& command) override;
   void clean_up(const CleanUp& command) override;
@@ -90,14 +92,20 @@ class LinuxProcessDriver final : public ProcessDriver {
   };
   std::expected<Surroundings, SpawnFault> look_up_surroundings(const ExecContext& exec);
   std::vector<UniqueFd> connect_journal(const Unit& unit, ExecSpec& spec) const;
-  std::expected<Spawner::Processes, SpawnFault> try_spawn(const Spawn& command);
+  void begin_spawn(const Spawn& command, bool may_have_namespace);
+  std::optional<SpawnFault> try_spawn(const Spawn& command, bool may_have_namespace);
+  void end_spawn(const Spawn& command, bool may_have_namespace, const Spawner::Outcome& outcome);
+  void settle_first_spawn();
+  // Waits until no process is on its way: before anything is done with processes that there are.
+  void settle_spawns();
+  void compact_journal_if_large();
   std::expected<Pid, SpawnFault> try_probe(const StartProbe& command, int output);
   void track(ServiceId service, Pid pid);
 
   // --- linux_process_namespaces.cpp ---
-  // In a namespace, or without one where that is not to be had and may be done without.
-  std::expected<Spawner::Processes, SpawnFault> spawn_into_namespace(ExecSpec& spec, const Spawn& command,
-                                                                     const Spawner::Place& place);
+  bool can_have_namespace() const { return can_have_namespaces_ || refuses_unenforceable_; }
+  // Whether to try again without a namespace, which is not to be had and may be done without.
+  bool forgoes_namespace(const SpawnFault& fault);
   void add_init(ServiceId service, Pid init, Pid main);
   // A process has ended: if it was the one that a namespace was made for, its init goes with the last of what is left.
   void let_go_of_init(Pid main);
@@ -115,6 +123,13 @@ class LinuxProcessDriver final : public ProcessDriver {
     std::vector<UniqueFd> entrances;
 
     Spawner::Place for_spawn() const;
+  };
+  // One that the Spawner has begun, with what must stay open until it is finished.
+  struct SpawnUnderway {
+    Spawn command;
+    bool may_have_namespace;
+    Place place;
+    std::vector<UniqueFd> connections;
   };
   std::expected<Place, SpawnFault> make_place(const Spawn& command, const std::optional<Account>& account);
   void watch_limits(ServiceId service, const std::string& name);
@@ -168,6 +183,8 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::set<ServiceId> waiting_;               // to be looked at again whenever a process ends
   Reminders late_signals_;                    // of group_kill
   Reminders oom_looks_;                       // of a v1 memory group in which memory ran out
+  std::deque<SpawnUnderway> underway_;        // in the Spawner's order
+  std::vector<SpawnOutcome> spawned_;         // not taken yet
   std::vector<Event> pending_;
   std::set<std::string> told_unavailable_;
   std::vector<std::string> unavailable_;  // not taken yet

@@ -24,17 +24,11 @@ bool is_lack_of_resources(int error_number) {
 
 }  // namespace
 
-std::expected<Spawner::Processes, SpawnFault> LinuxProcessDriver::spawn_into_namespace(
-    ExecSpec& spec, const Spawn& command, const Spawner::Place& place) {
-  std::string line = RunJournal::spawn_line(command);
-  if (can_have_namespaces_ || refuses_unenforceable_) {
-    auto spawned = spawner_.spawn(spec, journal_.fd(), line, place);
-    if (spawned || !spawned.error().lacks_namespace || refuses_unenforceable_) return spawned;
-    tell_unavailable("services run without a PID namespace: " + spawned.error().message);
-    can_have_namespaces_ = is_lack_of_resources(spawned.error().error_number);
-  }
-  spec.has_pid_namespace = false;
-  return spawner_.spawn(spec, journal_.fd(), line, place);
+bool LinuxProcessDriver::forgoes_namespace(const SpawnFault& fault) {
+  if (!fault.lacks_namespace || refuses_unenforceable_) return false;
+  tell_unavailable("services run without a PID namespace: " + fault.message);
+  can_have_namespaces_ = is_lack_of_resources(fault.error_number);
+  return true;
 }
 
 void LinuxProcessDriver::add_init(ServiceId service, Pid init, Pid main) {

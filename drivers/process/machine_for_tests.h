@@ -89,14 +89,18 @@ class Machine {
     driver = std::move(*opened);
   }
 
-  SpawnOutcome spawn(UnitPtr unit, ExecPhase phase = ExecPhase::start) {
-    Spawn command{.service = web, .spawn = SpawnId{++spawns_}, .unit = std::move(unit), .phase = phase};
+  Spawn command_for(UnitPtr unit, ExecPhase phase = ExecPhase::start, ServiceId service = web) {
+    Spawn command{.service = service, .spawn = SpawnId{++spawns_}, .unit = std::move(unit), .phase = phase};
     // Of this test program alone: an adopted service's processes are found by it among all of the machine's, those
     // of tests that run at the same time too.
     Pid self = ::getpid();
     std::memcpy(command.invocation.bytes.data(), &self, sizeof self);
     command.invocation.bytes[15] = static_cast<std::uint8_t>(with_cgroups_);
-    return driver->spawn(command);
+    return command;
+  }
+  SpawnOutcome spawn(UnitPtr unit, ExecPhase phase = ExecPhase::start) {
+    driver->spawn(command_for(std::move(unit), phase));
+    return driver->take_spawned().at(0);
   }
   Pid spawn_pid(UnitPtr unit) {
     SpawnOutcome outcome = spawn(std::move(unit));

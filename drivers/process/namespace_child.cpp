@@ -19,7 +19,8 @@ GITPROC_IN_CHILD void write_file(ChildPlan* plan, const char* path, const char* 
   while (text[length] != '\0')
     ++length;
   long fd = call(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || call(SYS_write, fd, text, length) != length) give_up(plan, ChildStage::namespaces, errno);
+  long result = fd < 0 ? fd : call(SYS_write, fd, text, length);
+  if (result < 0) give_up(plan, ChildStage::namespaces, result);
   call(SYS_close, fd);
 }
 
@@ -27,13 +28,13 @@ GITPROC_IN_CHILD void write_file(ChildPlan* plan, const char* path, const char* 
   ChildPlan* main = plan->main;
   if (plan->init_joined_cgroup_fd >= 0) join_cgroup(main, plan->init_joined_cgroup_fd);
   reset_signals(main);
-  if (call(SYS_setsid) < 0) give_up(main, ChildStage::session, errno);
+  long result = call(SYS_setsid);
+  if (result < 0) give_up(main, ChildStage::session, result);
   // What is on record is a namespace without a main process, until that one writes its own line.
   write_record(main, 0, static_cast<std::uint64_t>(main->init_pid));
   // The machine's own /proc speaks of other numbers, and knows nobody here as "self".
-  if (call(SYS_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-    give_up(main, ChildStage::namespaces, errno);
-  }
+  result = call(SYS_mount, "proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+  if (result != 0) give_up(main, ChildStage::namespaces, result);
   call(SYS_chdir, "/");
   close_all_but(main, plan->image_fd);
   // Those of glibc too, which it does not block: the agent may tell it to leave before its first instruction.
@@ -42,8 +43,8 @@ GITPROC_IN_CHILD void write_file(ChildPlan* plan, const char* path, const char* 
   // A stack that begins nowhere by chance is one page, and not two. Where a filter forbids it, it is two.
   call(SYS_personality, ADDR_NO_RANDOMIZE);
   const char* const no_environment[] = {nullptr};
-  call(SYS_execveat, plan->image_fd, "", plan->argv, no_environment, AT_EMPTY_PATH);
-  give_up(main, ChildStage::namespaces, errno);
+  give_up(main, ChildStage::namespaces,
+          call(SYS_execveat, plan->image_fd, "", plan->argv, no_environment, AT_EMPTY_PATH));
 }
 
 GITPROC_IN_CHILD void start_init(void* plan) { run_init(static_cast<NamespacePlan*>(plan)); }
@@ -73,7 +74,7 @@ GITPROC_IN_CHILD void bear(NamespacePlan* plan, pid_t* pid, int cgroup_fd, void 
   }
   if (result < 0) {
     *pid = 0;
-    give_up(plan->main, stage, static_cast<int>(-result));
+    give_up(plan->main, stage, result);
   }
   if (plan->main->stage != ChildStage::none) {
     for (;;)
@@ -86,18 +87,16 @@ GITPROC_IN_CHILD void bear(NamespacePlan* plan, pid_t* pid, int cgroup_fd, void 
 GITPROC_IN_CHILD void run_namespace_helper(NamespacePlan* plan) {
   ChildPlan* main = plan->main;
   int user_flag = plan->user_map != nullptr ? CLONE_NEWUSER : 0;
-  if (call(SYS_unshare, CLONE_NEWPID | CLONE_NEWNS | user_flag) != 0) {
-    give_up(main, ChildStage::namespaces, errno);
-  }
+  long result = call(SYS_unshare, CLONE_NEWPID | CLONE_NEWNS | user_flag);
+  if (result != 0) give_up(main, ChildStage::namespaces, result);
   if (plan->user_map != nullptr) {
     write_file(main, "/proc/self/setgroups", "deny");
     write_file(main, "/proc/self/uid_map", plan->user_map);
     write_file(main, "/proc/self/gid_map", plan->group_map);
   }
   // What the machine mounts later is seen here; nothing that is mounted here is seen outside.
-  if (call(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    give_up(main, ChildStage::namespaces, errno);
-  }
+  result = call(SYS_mount, nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr);
+  if (result != 0) give_up(main, ChildStage::namespaces, result);
   bear(plan, &main->init_pid, plan->init_cgroup_fd, start_init, plan, ChildStage::namespaces);
   bear(plan, &main->main_pid, plan->main_cgroup_fd, start_main, main, ChildStage::process);
   for (;;)

@@ -85,6 +85,26 @@ std::string two_spawns(bool refuses) {
   return told;
 }
 
+// Spawns services while others are on their way.
+std::string spawns_together() {
+  Machine machine(false, true);
+  machine.refuses_unenforceable = false;
+  machine.start_agent();
+  UnitPtr unit = shared(shell("exec sleep 1000"));
+  constexpr std::uint32_t count = 2 * Spawner::max_underway + 1;
+  for (std::uint32_t i = 0; i < count; ++i)
+    machine.driver->spawn(machine.command_for(unit, ExecPhase::start, ServiceId{i}));
+  std::set<ServiceId> without;
+  for (const SpawnOutcome& outcome : machine.driver->take_spawned()) {
+    const auto* spawned = std::get_if<Spawned>(&outcome);
+    if (spawned != nullptr && namespace_pids(spawned->pid).size() == 1) without.insert(spawned->service);
+  }
+  std::string told = std::to_string(count - without.size()) + " do not run without\n";
+  for (const std::string& lack : machine.driver->take_unavailable())
+    told += "lack: " + lack + "\n";
+  return told;
+}
+
 constexpr unsigned flags_of_proc = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 struct Refusal {
@@ -104,6 +124,20 @@ TEST_CASE("where a PID namespace or its /proc is refused, services run without, 
     });
     CHECK(told ==
           "runs without\nruns without\nlack: services run without a PID namespace: "
+          "cannot make a PID namespace: operation not permitted\n");
+  }
+}
+
+TEST_CASE("so do services that are started together") {
+  if (::geteuid() != 0) GITPROC_SKIP("needs root");
+  for (const Refusal& refusal : refusals) {
+    INFO(refusal.what);
+    std::string told = told_by_an_agent([&] {
+      forbid(refusal.number, refusal.mount_flags);
+      return spawns_together();
+    });
+    CHECK(told ==
+          "0 do not run without\nlack: services run without a PID namespace: "
           "cannot make a PID namespace: operation not permitted\n");
   }
 }

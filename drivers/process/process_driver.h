@@ -1,8 +1,9 @@
 // Everything the agent asks of the kernel about processes, behind one seam: the Linux implementation, and a fake
 // that the agent's tests drive by hand (fake_process_driver.h).
 //
-// Commands are carried out at once, on the thread that owns the decisions. What happens later (exits, readiness,
-// emptied services) is collected as Events: when fd() becomes readable, drain() hands them over.
+// Commands are carried out at once, on the thread that owns the decisions; only processes that are made one after
+// another may still be on their way to their programs, until take_spawned() is asked. What happens later (exits,
+// readiness, emptied services) is collected as Events: when fd() becomes readable, drain() hands them over.
 #pragma once
 
 #include <string>
@@ -28,7 +29,9 @@ class ProcessDriver {
   virtual std::vector<AdoptedService> take_adopted() = 0;
   virtual void adopt(ServiceId service, const AdoptedService& adopted) = 0;
 
-  virtual SpawnOutcome spawn(const Spawn& command) = 0;
+  virtual void spawn(const Spawn& command) = 0;
+  // The outcomes of all spawns since the last call.
+  virtual std::vector<SpawnOutcome> take_spawned() = 0;
   virtual void kill(const Kill& command) = 0;
   virtual void await_main_pid(const AwaitMainPid& command) = 0;
   virtual void clean_up(const CleanUp& command) = 0;

@@ -63,11 +63,9 @@ class RunJournal {
   // Error: the line could not be written whole (a full disk).
   Result<void> append(const RunRecord& record, Instant now);
 
-  // Called by the one thread that spawns, between spawns: no child is between clone and execve then, so no line
-  // is lost to the file that is replaced. Where compacting fails, the journal goes on growing and is tried
-  // again when it has doubled.
-  Result<void> compact_if_large();
-  // As if it were large.
+  bool is_large() const;
+  // Called while no child is between clone and execve, so that no line is lost to the file that is replaced. Where
+  // compacting fails, the journal goes on growing and is large again when it has doubled.
   Result<void> compact();
 
  private:

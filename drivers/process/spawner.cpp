@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
-#include <deque>
 
 #include "drivers/base/system_call.h"
 #include "drivers/process/child.h"
@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::size_t stack_bytes = 64 * 1024;
 constexpr std::size_t guard_bytes = 64 * 1024;  // the largest page size in use
+// Of the child that the agent makes, and of those that a helper makes.
 constexpr std::size_t stacks_bytes = 2 * (guard_bytes + stack_bytes);
 constexpr timespec execute_deadline = {.tv_sec = 5, .tv_nsec = 0};
 
@@ -88,6 +89,13 @@ bool lacks_clone3(long error_number) {
   return error_number == ENOSYS || error_number == EINVAL || error_number == E2BIG || error_number == EPERM;
 }
 
+// These are about the cgroup that it should have been born in; all others are a lack of resources.
+bool is_about_cgroup(const Spawner::Place& place, int error_number) {
+  return place.service.fd >= 0 &&
+         (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
+          error_number == EOPNOTSUPP || error_number == EBADF);
+}
+
 std::string attempt_of(ChildStage stage, const ExecSpec& spec) {
   auto stream = [](const char* name, const StreamTarget& target) {
     return std::string("cannot open ") + name + (target.path.empty() ? "" : " '" + target.path + "'");
@@ -116,9 +124,10 @@ std::string attempt_of(ChildStage stage, const ExecSpec& spec) {
 
 }  // namespace
 
-// What the plan points to, besides the ExecSpec.
+// A spawn, with all that its plan points to.
 struct Spawner::Prepared {
   ChildPlan plan{};
+  ExecSpec spec;
   std::string path;
   std::vector<const char*> argv, envp;
   std::string record;
@@ -129,25 +138,47 @@ struct Spawner::Prepared {
   std::optional<NamespacePlan> name_space;
   std::string user_map, group_map;
   std::vector<const char*> init_argv;
+  char* stacks = nullptr;
+  Pid pid = 0;
+  std::optional<SpawnFault> lateness;  // found by wait()
   // The kernel sets it to 0 and wakes its waiters when the child lets go of this memory, by execve or by exit.
   std::uint32_t is_sharing_memory = 1;
+
+  explicit Prepared(ExecSpec given) : spec(std::move(given)) {}
+  void plan_child(const Options& options);
+  // Until it has executed its program, or is gone.
+  void wait();
 };
 
 Spawner::Spawner(Options options)
     : options_(options), is_plain_(options.is_plain), ignored_signals_(signals_ignored_now()) {
-  // Where the machine has no 256 KiB left it is not possible to go on.
-  stacks_ = static_cast<char*>(
-      ::mmap(nullptr, stacks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0));
+  // Where the machine has no such address space left it is not possible to go on.
+  stacks_ = static_cast<char*>(::mmap(nullptr, max_underway * stacks_bytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0));
   if (stacks_ == MAP_FAILED) std::abort();
-  ::mprotect(stacks_, guard_bytes, PROT_NONE);
-  ::mprotect(stacks_ + guard_bytes + stack_bytes, guard_bytes, PROT_NONE);
+  for (std::size_t i = 0; i < 2 * max_underway; ++i)
+    ::mprotect(stacks_ + i * (guard_bytes + stack_bytes), guard_bytes, PROT_NONE);
   if (is_plain_) close_inherited_on_exec();
 }
 
-Spawner::~Spawner() { ::munmap(stacks_, stacks_bytes); }
+Spawner::~Spawner() {
+  // They use this memory.
+  while (!underway_.empty())
+    (void)finish_first();
+  ::munmap(stacks_, max_underway * stacks_bytes);
+}
+
+// Those that no child is on.
+char* Spawner::take_stacks() {
+  char* stacks = stacks_;
+  auto is_taken = [&](const std::unique_ptr<Prepared>& prepared) { return prepared->stacks == stacks; };
+  while (std::ranges::any_of(underway_, is_taken))
+    stacks += stacks_bytes;
+  return stacks;
+}
 
 long Spawner::clone_child(Prepared& prepared) {
-  char* stack = stacks_ + guard_bytes;
+  char* stack = prepared.stacks + guard_bytes;
   bool has_helper = prepared.name_space.has_value();
   void (*main)(void*) = has_helper ? start_helper : start_child;
   void* plan = has_helper ? static_cast<void*>(&*prepared.name_space) : &prepared.plan;
@@ -181,21 +212,20 @@ long Spawner::clone_child(Prepared& prepared) {
                           &prepared.is_sharing_memory);
 }
 
-std::optional<SpawnFault> Spawner::wait_until_executed(Prepared& prepared, Pid pid) {
-  for (;;) {
-    if (__atomic_load_n(&prepared.is_sharing_memory, __ATOMIC_ACQUIRE) == 0) return std::nullopt;
-    long result =
-        ::syscall(SYS_futex, &prepared.is_sharing_memory, FUTEX_WAIT, 1, &execute_deadline, nullptr, 0);
+void Spawner::Prepared::wait() {
+  while (!lateness && __atomic_load_n(&is_sharing_memory, __ATOMIC_ACQUIRE) != 0) {
+    long result = ::syscall(SYS_futex, &is_sharing_memory, FUTEX_WAIT, 1, &execute_deadline, nullptr, 0);
     if (result == 0 || errno == EAGAIN || errno == EINTR) continue;
     // Stopped by somebody, or held up by a file system that does not answer.
     ::kill(pid, SIGKILL);
     retry_on_interrupt([&] { return ::waitpid(pid, nullptr, __WALL); });
-    end_namespace(prepared.plan);
-    return SpawnFault{.exit_code = 0, .message = "the process did not get to execute its program in time"};
+    end_namespace(plan);
+    lateness =
+        SpawnFault{.exit_code = 0, .message = "the process did not get to execute its program in time"};
   }
 }
 
-std::optional<SpawnFault> Spawner::plan_namespace(const ExecSpec& spec, Prepared& prepared) {
+std::optional<SpawnFault> Spawner::plan_namespace(Prepared& prepared) {
   if (!image_) {
     Result<UniqueFd> image = open_namespace_image();
     if (!image)
@@ -204,7 +234,7 @@ std::optional<SpawnFault> Spawner::plan_namespace(const ExecSpec& spec, Prepared
                         .lacks_namespace = true};
     image_ = std::move(*image);
   }
-  prepared.init_argv = {"gitproc-init", spec.service.c_str(), nullptr};
+  prepared.init_argv = {"gitproc-init", prepared.spec.service.c_str(), nullptr};
   NamespacePlan& plan = prepared.name_space.emplace();
   plan = {.main = &prepared.plan,
           .user_map = nullptr,
@@ -214,7 +244,7 @@ std::optional<SpawnFault> Spawner::plan_namespace(const ExecSpec& spec, Prepared
           .main_cgroup_fd = -1,
           .init_cgroup_fd = -1,
           .init_joined_cgroup_fd = -1,
-          .stack = stacks_ + 2 * guard_bytes + stack_bytes,
+          .stack = prepared.stacks + 2 * guard_bytes + stack_bytes,
           .stack_bytes = stack_bytes};
   // Without root the right to make them comes from a user namespace, in which everybody is who he was.
   if (::geteuid() == 0) return std::nullopt;
@@ -235,57 +265,40 @@ void Spawner::end_namespace(const ChildPlan& plan) {
   }
 }
 
-std::expected<Spawner::Processes, SpawnFault> Spawner::spawn(const ExecSpec& spec, int journal_fd,
-                                                             const std::string& spawn_line, Place place) {
-  Prepared prepared;
-  Result<std::string> executable = find_executable(spec.path);
-  if (!executable)
-    return std::unexpected(SpawnFault{exit_code_of(ChildStage::exec), executable.error().message});
-  prepared.path = std::move(*executable);
-  prepared.place = std::move(place);
-  prepared.record.reserve(spawn_line.size() + max_record_tail_bytes);
-  prepared.record = spawn_line;
-  prepared.record.resize(spawn_line.size() + max_record_tail_bytes);
-
-  ChildPlan& plan = prepared.plan;
-  prepared.argv.reserve(spec.argv.size() + 1);
+// All of the plan but what comes from elsewhere than the ExecSpec.
+void Spawner::Prepared::plan_child(const Options& options) {
+  argv.reserve(spec.argv.size() + 1);
   for (const std::string& argument : spec.argv)
-    prepared.argv.push_back(argument.c_str());
-  prepared.argv.push_back(nullptr);
-  prepared.envp.reserve(spec.envp.size() + 1);
+    argv.push_back(argument.c_str());
+  argv.push_back(nullptr);
+  envp.reserve(spec.envp.size() + 1);
   for (const std::string& variable : spec.envp) {
     if (variable == watchdog_pid_variable) {
-      prepared.watchdog_pid = variable + std::string(max_pid_digits + 1, '\0');
-      plan.watchdog_pid = prepared.watchdog_pid.data() + variable.size();
-      prepared.envp.push_back(prepared.watchdog_pid.c_str());
+      watchdog_pid = variable + std::string(max_pid_digits + 1, '\0');
+      plan.watchdog_pid = watchdog_pid.data() + variable.size();
+      envp.push_back(watchdog_pid.c_str());
     } else {
-      prepared.envp.push_back(variable.c_str());
+      envp.push_back(variable.c_str());
     }
   }
-  prepared.envp.push_back(nullptr);
+  envp.push_back(nullptr);
 
   bool sets_nofile = false;
-  prepared.limits.reserve(spec.limits.size() + 1);
+  limits.reserve(spec.limits.size() + 1);
   for (const ResourceLimit& limit : spec.limits) {
-    prepared.limits.push_back({resource_of(limit.kind), limit.soft, limit.hard});
+    limits.push_back({resource_of(limit.kind), limit.soft, limit.hard});
     sets_nofile |= limit.kind == ResourceKind::nofile;
   }
-  if (!sets_nofile) prepared.limits.push_back({RLIMIT_NOFILE, options_.nofile_soft, options_.nofile_hard});
+  if (!sets_nofile) limits.push_back({RLIMIT_NOFILE, options.nofile_soft, options.nofile_hard});
 
-  plan.path = prepared.path.c_str();
-  plan.argv = prepared.argv.data();
-  plan.envp = prepared.envp.data();
-  plan.entrances = prepared.place.entrances.data();
-  plan.entrance_count = prepared.place.entrances.size();
-  plan.journal_fd = journal_fd;
-  plan.record = prepared.record.data();
-  plan.record_length = spawn_line.size();
+  plan.path = path.c_str();
+  plan.argv = argv.data();
+  plan.envp = envp.data();
   plan.input = stream_of(spec.input);
   plan.output = stream_of(spec.output);
   plan.error = stream_of(spec.error);
-  plan.limits = prepared.limits.data();
-  plan.limit_count = prepared.limits.size();
-  plan.ignored_signals = ignored_signals_;
+  plan.limits = limits.data();
+  plan.limit_count = limits.size();
   plan.ignores_sigpipe = spec.ignores_sigpipe;
   if (spec.nice) {
     plan.has_nice = true;
@@ -293,8 +306,8 @@ std::expected<Spawner::Processes, SpawnFault> Spawner::spawn(const ExecSpec& spe
   }
   if (spec.oom_score_adjust) {
     plan.has_oom_score_adjust = true;
-    prepared.oom_score_adjust = std::to_string(*spec.oom_score_adjust);
-    plan.oom_score_adjust = prepared.oom_score_adjust.c_str();
+    oom_score_adjust = std::to_string(*spec.oom_score_adjust);
+    plan.oom_score_adjust = oom_score_adjust.c_str();
   }
   plan.umask = spec.umask;
   if (spec.account) {
@@ -308,49 +321,79 @@ std::expected<Spawner::Processes, SpawnFault> Spawner::spawn(const ExecSpec& spe
   plan.working_directory_is_optional = spec.working_directory_is_optional;
   plan.no_new_privileges = spec.no_new_privileges;
   plan.dies_with_agent = spec.dies_with_agent;
-  if (spec.has_pid_namespace) {
-    if (std::optional<SpawnFault> fault = plan_namespace(spec, prepared))
-      return std::unexpected(std::move(*fault));
+}
+
+std::optional<SpawnFault> Spawner::begin(ExecSpec spec, int journal_fd, std::string_view spawn_line,
+                                         Place place) {
+  Result<std::string> executable = find_executable(spec.path);
+  if (!executable) return SpawnFault{exit_code_of(ChildStage::exec), executable.error().message};
+  auto prepared = std::make_unique<Prepared>(std::move(spec));
+  prepared->path = std::move(*executable);
+  prepared->place = std::move(place);
+  prepared->record.reserve(spawn_line.size() + max_record_tail_bytes);
+  prepared->record = spawn_line;
+  prepared->record.resize(spawn_line.size() + max_record_tail_bytes);
+  prepared->stacks = take_stacks();
+
+  ChildPlan& plan = prepared->plan;
+  prepared->plan_child(options_);
+  plan.entrances = prepared->place.entrances.data();
+  plan.entrance_count = prepared->place.entrances.size();
+  plan.journal_fd = journal_fd;
+  plan.record = prepared->record.data();
+  plan.record_length = spawn_line.size();
+  plan.ignored_signals = ignored_signals_;
+  if (prepared->spec.has_pid_namespace) {
+    if (std::optional<SpawnFault> fault = plan_namespace(*prepared)) return fault;
   }
 
   // No handler of the agent may run on the child's stack, nor a signal end it between clone and execve.
   sigset_t all_signals, former_signals;
   ::sigfillset(&all_signals);
   ::pthread_sigmask(SIG_SETMASK, &all_signals, &former_signals);
-  long result = clone_child(prepared);
-  std::optional<SpawnFault> fault;
-  if (result > 0) fault = wait_until_executed(prepared, static_cast<Pid>(result));
+  long result = clone_child(*prepared);
   ::pthread_sigmask(SIG_SETMASK, &former_signals, nullptr);
-
-  // These are about the cgroup that it should have been born in; all others are a lack of resources.
-  auto is_about_cgroup = [&](int error_number) {
-    return prepared.place.service.fd >= 0 &&
-           (error_number == EBUSY || error_number == EACCES || error_number == ENODEV ||
-            error_number == EOPNOTSUPP || error_number == EBADF);
-  };
   if (result < 0) {
     int error_number = static_cast<int>(-result);
-    return std::unexpected(
-        SpawnFault{.exit_code = is_about_cgroup(error_number) ? exit_code_of(ChildStage::cgroup) : 0,
-                   .message = system_error("cannot make a process", error_number).message});
+    return SpawnFault{
+        .exit_code = is_about_cgroup(prepared->place, error_number) ? exit_code_of(ChildStage::cgroup) : 0,
+        .message = system_error("cannot make a process", error_number).message};
   }
-  Pid pid = static_cast<Pid>(result);
-  if (fault) return std::unexpected(std::move(*fault));
-  if (prepared.name_space || plan.stage != ChildStage::none)
-    retry_on_interrupt([&] { return ::waitpid(pid, nullptr, __WALL); });
+  prepared->pid = static_cast<Pid>(result);
+  // What it calls of glibc has the `errno` of this thread.
+  if (is_plain_) prepared->wait();
+  underway_.push_back(std::move(prepared));
+  return std::nullopt;
+}
+
+Spawner::Outcome Spawner::finish_first() {
+  std::unique_ptr<Prepared> prepared = std::move(underway_.front());
+  underway_.pop_front();
+  const ChildPlan& plan = prepared->plan;
+  prepared->wait();
+  if (prepared->lateness) return std::unexpected(*std::move(prepared->lateness));
+  if (prepared->name_space || plan.stage != ChildStage::none)
+    retry_on_interrupt([&] { return ::waitpid(prepared->pid, nullptr, __WALL); });
   if (plan.stage != ChildStage::none) {
     end_namespace(plan);
-    ChildStage stage = plan.stage == ChildStage::process && is_about_cgroup(plan.error_number)
-                           ? ChildStage::cgroup
-                           : plan.stage;
+    ChildStage stage =
+        plan.stage == ChildStage::process && is_about_cgroup(prepared->place, plan.error_number)
+            ? ChildStage::cgroup
+            : plan.stage;
     return std::unexpected(
         SpawnFault{.exit_code = exit_code_of(stage),
-                   .message = system_error(attempt_of(plan.stage, spec), plan.error_number).message,
+                   .message = system_error(attempt_of(plan.stage, prepared->spec), plan.error_number).message,
                    .lacks_namespace = stage == ChildStage::namespaces,
                    .error_number = plan.error_number});
   }
-  if (prepared.name_space) return Processes{.main = plan.main_pid, .init = plan.init_pid};
-  return Processes{.main = pid};
+  if (prepared->name_space) return Processes{.main = plan.main_pid, .init = plan.init_pid};
+  return Processes{.main = prepared->pid};
+}
+
+Spawner::Outcome Spawner::spawn(ExecSpec spec, int journal_fd, std::string_view spawn_line, Place place) {
+  if (std::optional<SpawnFault> fault = begin(std::move(spec), journal_fd, spawn_line, std::move(place)))
+    return std::unexpected(*std::move(fault));
+  return finish_first();
 }
 
 Result<std::string> find_executable(const std::string& path) {

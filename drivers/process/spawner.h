@@ -1,8 +1,9 @@
 // Makes a process of an ExecSpec, without ever forking the agent: a clone that shares the agent's memory and
-// descriptor table, on a stack of its own, runs child.cpp; the agent's thread waits until it has become the
-// service or has failed. Its cost grows neither with the agent's memory nor with its descriptors.
+// descriptor table, on a stack of its own, runs child.cpp until it has become the service or has failed. Its cost
+// grows neither with the agent's memory nor with its descriptors.
 //
-// It is vfork(2) but for the wait, which has a deadline: a service's user may stop (SIGSTOP) the child in the few
+// It is vfork(2) but for the wait. The agent need not wait at once: while one child goes its way on another processor,
+// the next is prepared and made. And the wait has a deadline: a service's user may stop (SIGSTOP) the child in the few
 // instructions between setuid and execve, and the agent must not hang with it.
 //
 // A service with a PID namespace of its own comes into it by way of a helper: namespace_child.h.
@@ -12,6 +13,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,24 +72,37 @@ class Spawner {
 
     bool operator==(const Processes&) const = default;
   };
+  using Outcome = std::expected<Processes, SpawnFault>;
+
+  // Children that may be on their way at once, each on a stack of its own.
+  static constexpr std::size_t max_underway = 4;
+  std::size_t underway() const { return underway_.size(); }
+
+  // Makes the process, which may not have executed its program yet; to be called while fewer than max_underway are on
+  // their way. Until finish_first() has told of it, the descriptors in `spec` and `place` must stay open, and no child
+  // of the caller may be reaped by anybody else. A fault: there is nothing to finish.
   // `journal_fd` and `spawn_line`: see RunJournal; with an empty line the process is not put on record.
+  std::optional<SpawnFault> begin(ExecSpec spec, int journal_fd, std::string_view spawn_line, Place place);
+  // Waits for the one that was begun first, until it has executed its program or has failed; there must be one.
   // The processes are children of the caller, lead sessions, and must be reaped by the caller; after a
   // fault nothing is left of them. An init stays until it is told to leave (init/leave_signal.h).
-  std::expected<Processes, SpawnFault> spawn(const ExecSpec& spec, int journal_fd,
-                                             const std::string& spawn_line, Place place);
+  Outcome finish_first();
+  // Both; while none is on its way.
+  Outcome spawn(ExecSpec spec, int journal_fd, std::string_view spawn_line, Place place);
 
  private:
   struct Prepared;
+  char* take_stacks();
   long clone_child(Prepared& prepared);
-  std::optional<SpawnFault> plan_namespace(const ExecSpec& spec, Prepared& prepared);
+  std::optional<SpawnFault> plan_namespace(Prepared& prepared);
   static void end_namespace(const ChildPlan& plan);
-  std::optional<SpawnFault> wait_until_executed(Prepared& prepared, Pid pid);
 
   Options options_;
   bool is_plain_;
   std::uint64_t ignored_signals_ = 0;
-  char* stacks_ = nullptr;  // of the child that the agent makes, and of those that a helper makes
-  UniqueFd image_;          // of inits, when there was a first
+  char* stacks_ = nullptr;
+  std::deque<std::unique_ptr<Prepared>> underway_;  // the first is the one begun first
+  UniqueFd image_;                                  // of inits, when there was a first
 };
 
 // The file that `path` names: itself when absolute, else the first executable file in executable_search_path.
