@@ -6,6 +6,12 @@
 #include "reconcile/state.h"
 
 namespace gitproc {
+namespace {
+
+// How long a clock that is set may go unnoticed, while something is to end at a calendar time.
+constexpr Duration calendar_look = std::chrono::minutes(1);
+
+}  // namespace
 
 std::string_view to_string(SyncState state) {
   switch (state) {
@@ -95,13 +101,9 @@ Instant Reconciler::next_deadline() const {
   if (!state_->is_shutting_down) next = std::min(next, state_->remote.schedule.next());
   for (const WaitingSync& sync : state_->syncs)
     next = std::min(next, sync.deadline);
-  if (state_->durable.pin && state_->durable.pin->until) {
-    // A calendar time, told in the span that is left of it as of the last step.
-    next = std::min(next, after(state_->now.instant, *state_->durable.pin->until - state_->now.wall));
-  }
-  if (state_->durable.branch_override && state_->durable.branch_override->until) {
-    next = std::min(next,
-                    after(state_->now.instant, *state_->durable.branch_override->until - state_->now.wall));
+  for (const std::optional<WallTime>& until : {state_->until_of_pin(), state_->until_of_branch()}) {
+    if (!until) continue;
+    next = std::min(next, after(state_->now.instant, std::min(*until - state_->now.wall, calendar_look)));
   }
   return next;
 }

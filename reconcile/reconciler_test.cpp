@@ -297,6 +297,19 @@ TEST_CASE("a rollback pins the node until sync, and without a commit goes to the
   CHECK_FALSE(world.reconciler->durable().pin);
 }
 
+TEST_CASE("a rollback ends at its time by the clock, also when that is set meanwhile") {
+  World world;
+  world.commit(1, {make_unit("web")});
+  world.commit(2, {make_unit("web", version("2"))});
+  world.happens(RollbackRequested{
+      .request = RequestId{1}, .commit = id_of(1), .by = "uid 0", .until = world.now.wall + 8h});
+  world.wait(1h);
+  CHECK(world.reconciler->node().pin);
+  world.now.wall += 8h;
+  world.wait(1min);
+  CHECK_FALSE(world.reconciler->node().pin);
+}
+
 TEST_CASE("a rollback to what cannot be applied leaves everything as it was") {
   World world;
   world.commit(1, {make_unit("web")});

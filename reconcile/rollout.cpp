@@ -95,7 +95,7 @@ void Reconciler::State::take(const PolicyChanged& event) {
   options.auto_rollback = event.auto_rollback;
   options.prune_guard = event.prune_guard;
   options.verifies_signatures = event.verifies_signatures;
-  if (!options.auto_rollback) end_trial();
+  if (!options.auto_rollback) pass_trial();
   if (!options.prune_guard && hold && hold->kind == prune_guard_kind) hold.reset();
   if (!event.judges_anew) return;
   // What was found good stays so.
@@ -107,9 +107,9 @@ void Reconciler::State::take(const PolicyChanged& event) {
 // --- loading ---
 
 void Reconciler::State::pursue_target() {
-  if (durable.pin && durable.pin->until && now.wall >= *durable.pin->until) lift_pin("its time is up");
-  if (durable.branch_override && durable.branch_override->until &&
-      now.wall >= *durable.branch_override->until) {
+  auto has_come = [this](const std::optional<WallTime>& until) { return until && now.wall >= *until; };
+  if (has_come(until_of_pin())) lift_pin("its time is up");
+  if (has_come(until_of_branch())) {
     change_durable().branch_override.reset();
     emit(Announce{"", "switched", "", "", "its time is up", std::nullopt});
   }

@@ -247,6 +247,12 @@ struct Reconciler::State {
   SyncState sync_state() const;
   std::string sync_error() const;
 
+  // --- calendar times ---
+  std::optional<WallTime> until_of_pin() const { return durable.pin ? durable.pin->until : std::nullopt; }
+  std::optional<WallTime> until_of_branch() const {
+    return durable.branch_override ? durable.branch_override->until : std::nullopt;
+  }
+
   // --- views ---
   ServiceView view(const Service& service) const;
   NodeView node_view() const;

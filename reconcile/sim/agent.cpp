@@ -49,16 +49,18 @@ void World::start_agent() {
              "=== the agent starts, and finds " + std::to_string(adopted.size()) + " services ===");
   Reconciler::Options options{.boot_id = "boot " + std::to_string(boots_),
                               .seed = chance_.next(),
+                              .min_healthy_time = min_healthy_time_,
                               .rollout_deadline = rollout_deadline_,
                               .auto_rollback = rolls_back_,
                               .prune_guard = has_guard_,
                               .verifies_signatures = policy_.is_set()};
-  if (repository_.has_remote())
+  if (repository_.has_remote_in_reach())
     options.remote = {.poll_interval = std::chrono::minutes(1), .follows_force_push = follows_force_push_};
   is_fetching_ = false;
   agent_ = std::make_unique<Agent>(std::move(options), disk_.state, adopted);
   agent_->submitted = agent_->durable = agent_->reconciler.durable_version();
   if (disk_.state.branch_override) agent_->followed_override = disk_.state.branch_override->branch;
+  checks_.configured(rolls_back_, has_guard_);
   checks_.agent_started(adopted, disk_.state, now_.instant);
   for (const AdoptedService& record : adopted) {
     ServiceId id = *agent_->reconciler.find(record.name);
@@ -366,9 +368,10 @@ void World::carry_out(const ExportTree& command) {
 }
 
 TipObserved World::tip_of(const std::string& branch) const {
+  std::optional<ObjectId> tip = repository_.seen_tip(branch);
   return {.branch = branch,
-          .tip = repository_.tip(branch),
-          .error = "",
+          .tip = tip,
+          .error = tip ? "" : "no such branch",
           .remote_tip = repository_.has_remote() ? repository_.fetched_tip(branch) : std::nullopt};
 }
 

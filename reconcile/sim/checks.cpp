@@ -62,12 +62,14 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, const Dur
   denials_ = disk.denials;
   retried_writes_ = 0;
   is_approval_asked_ = false;
+  previous_.reset();
   applying_.reset();  // which of the last ones it comes to know as what runs is not told
   held_.reset();
   approved_.reset();  // what was answered is on disk
   followed_ = disk.followed;
+  had_applied_ = disk.applied.has_value();
   for (auto& [name, service] : facts_) {
-    service.is_up = service.is_ready = service.remains = service.is_ending = false;
+    service.is_up = service.is_ready = service.remains = service.is_starting = service.is_ending = false;
     service.latch.reset();
   }
   for (const AdoptedService& record : adopted) {
@@ -150,7 +152,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     if (!checked->error.empty()) unfit_.insert(name);
     if (checked->error.empty()) unfit_.erase(name);
   } else if (const auto* exported = std::get_if<TreeExported>(&event)) {
-    if (exported->error.empty()) knows_relations_ = true;
+    // Without any commit that ran, what is exported may be given up before it says what runs.
+    if (exported->error.empty() && had_applied_) knows_relations_ = true;
     if (held_ != exported->commit) held_.reset();  // it is compared with another one from now on
   } else if (const auto* rejected = std::get_if<CommitRejected>(&event)) {
     judged(rejected->commit.id, rejected->verified, !repository_.at(rejected->commit.id).is_broken);
@@ -186,10 +189,12 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
       touch(each, now);  // what was loaded long ago happens now
   } else if (const auto* sync = std::get_if<SyncRequested>(&event)) {
     syncs_.push_back(*sync);
-    if (!repository_.has_remote()) begin_syncs(syncs_, now);
+    if (!repository_.has_remote_in_reach()) begin_syncs(syncs_, now);
   } else if (const auto* fetched = std::get_if<Fetched>(&event)) {
     if (fetched->fault == Fetched::Fault::none) begin_syncs(fetched_syncs_, now);
     fetched_syncs_.clear();
+  } else if (const auto* policy = std::get_if<PolicyChanged>(&event)) {
+    configured(policy->auto_rollback, policy->prune_guard);
   } else if (std::get_if<ShutdownRequested>(&event) != nullptr) {
     for (const std::string& each : repository_.names())
       touch(each, now);
@@ -241,11 +246,13 @@ void Checks::decided(const Commands& commands, const std::optional<Followed>& fo
     if (const auto* spawn = std::get_if<Spawn>(&command)) {
       Facts& service = facts(spawn->unit->name);
       bool is_new = service.invocation != spawn->invocation;
+      if (is_new) check_restart(*spawn, now);
       if (is_new) unfit_.erase(spawn->unit->name);
       if (is_new) service.is_adopted = false;
       service.invocation = spawn->invocation;
       service.is_ending = spawn->phase == ExecPhase::stop || spawn->phase == ExecPhase::stop_post;
       if (service.is_ending) touch(spawn->unit->name, now);
+      if (service.is_ending) service.is_starting = false;
       if (is_new && spawn->unit->conditions->empty()) check_start(*spawn->unit);
     } else if (const auto* check = std::get_if<CheckConditions>(&command)) {
       check_start(*check->unit);
@@ -253,6 +260,7 @@ void Checks::decided(const Commands& commands, const std::optional<Followed>& fo
       bool is_end = kill->signal != 0 && (kill->whole_group || kill->main_pid != 0);
       if (!is_end) continue;
       facts(kill->unit->name).is_ending = true;
+      facts(kill->unit->name).is_starting = false;
       touch(kill->unit->name, now);
     } else if (const auto* news = std::get_if<Announce>(&command)) {
       if (!news->service.empty()) facts(news->service).is_unknown = false;
@@ -276,6 +284,9 @@ void Checks::decided(const Commands& commands, const std::optional<Followed>& fo
 
 void Checks::note(const RunRecord& record, Instant now) {
   Facts& service = facts(record.name);
+  bool is_any_end = record.kind == RunRecord::Kind::started || record.kind == RunRecord::Kind::stopping ||
+                    record.kind == RunRecord::Kind::ended;
+  if (is_any_end) service.is_starting = false;
   switch (record.kind) {
     case RunRecord::Kind::started:
       if (!service.is_up) service.remains = true;  // or its end follows
@@ -292,6 +303,7 @@ void Checks::note(const RunRecord& record, Instant now) {
       return;
     case RunRecord::Kind::stamped: go_over(record); return;
     case RunRecord::Kind::ended:
+      service.waits_until = now + service.restart_delay;
       service.remains = false;
       service.latch = record.latch;
       if (record.latch && record.latch->kind == LatchKind::completed) {
@@ -326,9 +338,52 @@ void Checks::go_over(const RunRecord& stamp) {
   bool has_new_check = !service.unit || *service.unit->health != *unit->health;
   if (has_new_check) service.passed_probes = 0;
   service.unit = unit;
+  service.restart_delay = unit->restart->delay;
+}
+
+// Nobody starts while one that comes before it, by all commits that may count at present, is starting.
+void Checks::check_order(const Unit& unit) {
+  for (const auto& [other, service] : facts_) {
+    if (!service.is_starting || loaded_.empty()) continue;
+    bool is_before = std::ranges::all_of(loaded_, [&](const Commit* commit) {
+      UnitPtr later = find_unit(*commit, unit.name), earlier = find_unit(*commit, other);
+      return later && earlier && is_ordered(*later, *earlier);
+    });
+    if (is_before) fail(unit.name + " starts while " + other + ", which comes before it, does");
+  }
+  facts(unit.name).is_starting = true;
+}
+
+// What is new with a commit starts when what went with it is down.
+void Checks::check_waves(const Unit& unit) {
+  // Who is only there for others waits for nobody: what it is to be is not decided with the commit.
+  if (!applying_ || !previous_ || !unit.is_desired_running || facts(unit.name).unit) return;
+  const UnitMap &now = repository_.at(*applying_).units, &before = repository_.at(*previous_).units;
+  if (!now.contains(unit.name) || before.contains(unit.name)) return;
+  for (const auto& [other, service] : facts_) {
+    bool is_removed = before.contains(other) && !now.contains(other);
+    if (is_removed && service.is_up && !service.is_adopted)
+      fail(unit.name + ", which is new, starts before " + other + " is gone");
+  }
+}
+
+// By Restart=: not before its time, and together with those that restart with it.
+void Checks::check_restart(const Spawn& spawn, Instant now) {
+  Facts& service = facts(spawn.unit->name);
+  bool is_automatic = spawn.restarts > std::exchange(service.restarts, spawn.restarts);
+  service.restart_delay = spawn.unit->restart->delay;
+  if (!is_automatic) return;
+  if (now < service.waits_until) fail(spawn.unit->name + " is restarted too soon");
+  for (const auto& [other, facts] : facts_) {
+    bool stays = facts.is_up && !facts.is_ending && !facts.is_unknown;
+    if (stays && stops_before(other, spawn.unit->name))
+      fail(spawn.unit->name + " is restarted while " + other + ", which restarts with it, runs on");
+  }
 }
 
 void Checks::check_start(const Unit& unit) {
+  check_order(unit);
+  check_waves(unit);
   const Dependencies& on = *unit.dependencies;
   for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to}) {
     for (const std::string& other : *list) {

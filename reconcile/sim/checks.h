@@ -37,6 +37,7 @@ class Checks {
   void booted();
   void agent_started(const std::vector<AdoptedService>& adopted, const DurableState& disk, Instant now);
   void agent_lost();
+  void state_lost() { has_lost_state_ = true; }
   void told(const Event& event, const std::string& service, Instant now);
   // `followed` is the tip that the agent has let itself go to last, after this step.
   void decided(const Commands& commands, const std::optional<Followed>& followed, Instant now);
@@ -56,6 +57,7 @@ class Checks {
     ObjectId tip;        // of the branch that is followed
     std::string branch;  // that one
     bool is_after_sync;  // nothing that failed can be left
+    WallTime now;
   };
   void at_rest(const Rest& rest);
 
@@ -69,6 +71,7 @@ class Checks {
     bool is_probed = false;        // healthy, for the first time
     unsigned passed_probes = 0;    // in a row
     bool remains = false;          // active without a process
+    bool is_starting = false;      // its start-up has begun, and not come to its end
     bool is_ending = false;        // told to, or by itself
     bool is_related_anew = false;  // its relations were others for a while since it was started
     bool is_unknown = false;       // left alone, because the commit that knows its unit cannot be read
@@ -76,6 +79,9 @@ class Checks {
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
     Instant started_at{};
+    Duration restart_delay{};               // RestartSec= of what it runs
+    Instant waits_until{};                  // after its last end
+    unsigned restarts = 0;                  // by itself, in a row
     Instant touched_at{};                   // the last that may be a cause to stop or start it
     std::optional<std::uint64_t> job_done;  // a oneshot of that fingerprint
   };
@@ -89,6 +95,9 @@ class Checks {
 
   void go_over(const RunRecord& stamp);
   void check_start(const Unit& unit);
+  void check_order(const Unit& unit);
+  void check_waves(const Unit& unit);
+  void check_restart(const Spawn& spawn, Instant now);
   void check_stop(const std::string& name);
   void check_cause(const std::string& name, Instant since, const char* what);
   bool has_cause(const std::string& name, Instant since) const;
@@ -123,6 +132,7 @@ class Checks {
 
   std::map<std::string, Facts> facts_;
   std::deque<const Commit*> loaded_;  // the last few, newest last
+  bool had_applied_ = false;          // when this agent started
   bool knows_relations_ = false;      // this agent has got as far as to a commit
   std::map<RequestId, std::string> unanswered_;
   std::map<RequestId, std::string> stops_;            // whose hold must be on disk when they are answered
@@ -131,10 +141,13 @@ class Checks {
   std::set<std::string> unfit_;                       // whose new unit a preflight refused
 
   bool rolls_back_ = false, has_guard_ = false;
+  bool ever_rolled_back_ = false;  // the agent, at its own will
+  bool has_lost_state_ = false;
   std::vector<Denial> denials_;       // on disk
   std::optional<ObjectId> healthy_;   // the last that was marked so
   unsigned retried_writes_ = 0;       // the writes that may be the first after `sync --retry`
   std::optional<ObjectId> applying_;  // the last that this agent began with
+  std::optional<ObjectId> previous_;  // and the one before it
   std::optional<Followed> followed_;
   std::optional<ObjectId> held_;  // until it is approved, or compared with something else
   std::optional<ObjectId> approved_;

@@ -29,6 +29,17 @@ struct Faults {
   bool failing_fetches = false;  // the remote is down, hangs, or refuses; drawn by worlds that have one
   bool unseen_exits = false;     // of adopted processes nobody can tell how they ended
 
+  // Drawn by half of the worlds, by a chance of their own.
+  bool unkillable_children = false;  // in uninterruptible sleep: SIGKILL ends them late
+  bool named_oom_kills = false;      // the end of a process tells that it was for lack of memory
+  bool other_policies = false;       // the configuration is read again, with other rules of the roll-out
+  bool clock_steps = false;
+  bool lost_states = false;         // the state file is damaged, and set aside
+  bool vanishing_branches = false;  // the local ones; they come back
+  bool is_any_of_administrator() const {
+    return other_policies || clock_steps || lost_states || vanishing_branches;
+  }
+
   static Faults drawn(Chance& chance) {
     Faults faults;
     for (bool* fault : {&faults.agent_crashes,      &faults.late_events,       &faults.stale_events,
@@ -42,6 +53,13 @@ struct Faults {
     }
     faults.power_losses = chance.percent(15);
     return faults;
+  }
+
+  void widen(Chance& chance) {
+    for (bool* fault : {&unkillable_children, &named_oom_kills, &other_policies, &clock_steps, &lost_states,
+                        &vanishing_branches}) {
+      *fault = chance.percent(30);
+    }
   }
 };
 

@@ -78,6 +78,8 @@ std::variant<Pid, SpawnFailed> Machine::spawn(const Spawn& spawn, Instant now) {
     Process& child = add(spawn, Role::child);
     child.ends_at = now + chance_.span(seconds(1), minutes(3));
     child.ignores_sigterm = chance_.one_in(3);
+    bool is_stuck = faults_.unkillable_children && wide_chance_.one_in(2);
+    if (is_stuck) child.outlives_sigkill = wide_chance_.span(seconds(1), seconds(20));
   }
   journal_.spawned(spawn, pid);
   return pid;
@@ -116,7 +118,9 @@ void Machine::signal(const Kill& kill, Instant now) {
 
 void Machine::kill_for_memory(Pid pid, Instant now) {
   auto found = std::ranges::find(processes_, pid, &Process::pid);
-  if (found != processes_.end()) signal_process(*found, sigkill, now);
+  if (found == processes_.end()) return;
+  found->is_short_of_memory = true;
+  signal_process(*found, sigkill, now);
 }
 
 ResourceControl Machine::limits(const std::string& service) const {
@@ -129,6 +133,7 @@ void Machine::signal_process(Process& process, int signal, Instant now) {
   if (is_harmless || (process.ignores_sigterm && signal != sigkill)) return;
   bool is_slow = signal != sigkill && faults_.stubborn_services && chance_.one_in(4);
   Instant ends_at = now + chance_.span(Duration::zero(), is_slow ? milliseconds(3500) : milliseconds(100));
+  if (signal == sigkill) ends_at += process.outlives_sigkill;
   if (ends_at >= process.ends_at) return;
   process.ends_at = ends_at;
   process.status = {ExitStatus::Kind::killed, signal};
@@ -193,6 +198,7 @@ const Process* Machine::service_process(const std::string& service) const {
 void Machine::calm_down(Instant now) {
   for (Process& process : processes_) {
     process.ignores_sigterm = false;
+    process.outlives_sigkill = {};
     bool goes_on = process.role == Role::daemon ||
                    (process.role == Role::main && process.unit->type != ServiceType::oneshot);
     if (goes_on) process.ends_at = never;

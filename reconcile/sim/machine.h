@@ -32,6 +32,8 @@ struct Process {
   UnitPtr unit;
   unsigned command_index = 0;
   bool ignores_sigterm = false;
+  Duration outlives_sigkill{};      // by so long: it is in uninterruptible sleep
+  bool is_short_of_memory = false;  // that is what ends it
   Instant ends_at = never;
   ExitStatus status;         // that it will end with
   Instant ready_at = never;  // READY=1, or for a daemon the moment its PID file is written
@@ -52,8 +54,9 @@ using Incident = std::variant<Ended, Readied>;
 
 class Machine {
  public:
-  Machine(Chance& chance, const Faults& faults, Journal& journal)
-      : chance_(chance), faults_(faults), journal_(journal) {}
+  // `wide_chance`: of what only some worlds have, so that the others stay what they were.
+  Machine(Chance& chance, Chance& wide_chance, const Faults& faults, Journal& journal)
+      : chance_(chance), wide_chance_(wide_chance), faults_(faults), journal_(journal) {}
 
   std::variant<Pid, SpawnFailed> spawn(const Spawn& spawn, Instant now);
   void signal(const Kill& kill, Instant now);
@@ -88,6 +91,7 @@ class Machine {
   void signal_process(Process& process, int signal, Instant now);
 
   Chance& chance_;
+  Chance& wide_chance_;
   const Faults& faults_;
   Journal& journal_;
   std::vector<Process> processes_;  // alive

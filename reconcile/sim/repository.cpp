@@ -19,7 +19,7 @@ ObjectId object_id(std::uint64_t number) {
 
 }  // namespace
 
-Repository::Repository(Chance& chance) : chance_(chance) {
+Repository::Repository(Chance& chance, Chance* wide_chance) : chance_(chance), wide_chance_(wide_chance) {
   std::size_t count = 3 + chance_.below(10);
   for (std::size_t i = 0; i < count; ++i)
     names_.push_back(std::string(1, static_cast<char>('a' + i)));
@@ -30,7 +30,12 @@ Repository::Repository(Chance& chance) : chance_(chance) {
   tips_[other_branch] = first;
 }
 
+std::optional<ObjectId> Repository::seen_tip(const std::string& branch) const {
+  return gone_.contains(branch) ? std::nullopt : std::optional(tip(branch));
+}
+
 void Repository::move(const std::string& branch) {
+  gone_.erase(branch);
   ObjectId& tip = tips_.at(branch);
   if (chance_.one_in(8)) {
     tip = any();
@@ -75,9 +80,9 @@ TipsCompared Repository::compare(const TipQuestion& question) const {
 }
 
 bool Repository::move_along(const MoveBranch& command) {
-  ObjectId& tip = tips_.at(command.branch);
-  if (command.from != tip) return false;
-  tip = command.to;
+  if (command.from != seen_tip(command.branch)) return false;
+  gone_.erase(command.branch);
+  tips_.at(command.branch) = command.to;
   return true;
 }
 
@@ -137,6 +142,7 @@ UnitPtr Repository::new_unit(const std::string& name) {
   unit.name = name;
   unit.start = {command("/bin/" + name)};
   draw_behaviour(unit);
+  if (wide_chance_ != nullptr) draw_rare_behaviour(unit);
   draw_relations(unit);
   if (chance_.one_in(3)) draw_limits(unit);
   return sealed(std::move(unit));
@@ -197,6 +203,29 @@ void Repository::draw_behaviour(Unit& unit) {
     check.success_threshold = static_cast<unsigned>(1 + chance_.below(2));
     check.restarts = chance_.one_in(2);
   }
+}
+
+void Repository::draw_rare_behaviour(Unit& unit) {
+  static const std::vector<TimeoutFailureMode> failure_modes = {
+      TimeoutFailureMode::terminate, TimeoutFailureMode::abort, TimeoutFailureMode::kill};
+  static const std::vector<ServiceType> simple_types = {ServiceType::idle, ServiceType::dbus};
+  Chance& chance = *wide_chance_;
+  if (unit.type == ServiceType::simple && chance.one_in(4)) unit.type = chance.pick(simple_types);
+  Timeouts& timeouts = unit.timeouts.edit();
+  timeouts.start_failure = chance.pick(failure_modes);
+  timeouts.stop_failure = chance.pick(failure_modes);
+  if (chance.one_in(3)) timeouts.abort = seconds(1);
+  RestartPolicy& restart = unit.restart.edit();
+  if (chance.one_in(4)) restart.success.codes = {7};
+  if (chance.one_in(6)) restart.prevent.codes = {1};
+  if (chance.one_in(6)) restart.force.codes = {7};
+  if (chance.one_in(4)) restart.start_limit_burst = 2;
+  constexpr int sigint = 2, sighup = 1;
+  KillPolicy& kill = unit.kill.edit();
+  if (chance.one_in(4)) kill.restart_signal = sigint;
+  if (chance.one_in(8)) kill.signal = sighup;  // which nobody here ends by
+  if (chance.one_in(4)) kill.sends_sighup = true;
+  if (unit.has_health_check() && chance.one_in(3)) unit.health.edit().start_period = seconds(4);
 }
 
 void Repository::draw_relations(Unit& unit) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,15 +32,26 @@ class Repository : public CommitGraph, public SignatureCheck {
   static constexpr const char* main_branch = "main";
   static constexpr const char* other_branch = "testing";
 
-  explicit Repository(Chance& chance);
+  // `wide_chance`: draws directives that only some worlds have; null in the others.
+  Repository(Chance& chance, Chance* wide_chance);
 
   // Lets a branch go on: mostly to a new commit, sometimes to one that exists (a reset, a merge of another).
   void move(const std::string& branch);
   const ObjectId& tip(const std::string& branch) const { return tips_.at(branch); }
+  // What the local branch is seen as; nullopt while it is gone.
+  std::optional<ObjectId> seen_tip(const std::string& branch) const;
+  void remove(const std::string& branch) { gone_.insert(branch); }
+  // Where they were, those that are gone.
+  void bring_branches_back() { gone_.clear(); }
 
   // --- with a remote: what it has, and what was fetched of it ---
-  void add_remote() { remote_tips_ = tips_; }
+  // One that is out of reach is followed by bundles.
+  void add_remote(bool is_in_reach) {
+    remote_tips_ = tips_;
+    is_in_reach_ = is_in_reach;
+  }
   bool has_remote() const { return !remote_tips_.empty(); }
+  bool has_remote_in_reach() const { return has_remote() && is_in_reach_; }
   // A push, mostly to what follows; sometimes the branch is rewritten.
   void push(const std::string& branch);
   void fetch() { fetched_tips_ = remote_tips_; }
@@ -66,16 +78,20 @@ class Repository : public CommitGraph, public SignatureCheck {
   void draw_relations(Unit& unit);
   void draw_limits(Unit& unit);
   void draw_behaviour(Unit& unit);
+  void draw_rare_behaviour(Unit& unit);
   UnitPtr sealed(Unit unit);
   static void drop_dangling(UnitMap& units);
 
   Chance& chance_;
+  Chance* wide_chance_;
   std::vector<std::string>
       names_;  // of all services; each depends on earlier ones only, so there are no cycles
   std::map<ObjectId, Commit> commits_;
   std::vector<ObjectId> ids_;
   std::map<std::string, ObjectId> tips_;
   std::map<std::string, ObjectId> remote_tips_, fetched_tips_;
+  std::set<std::string> gone_;  // local branches
+  bool is_in_reach_ = true;
   std::uint64_t versions_ = 0;
 };
 

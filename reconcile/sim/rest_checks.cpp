@@ -38,13 +38,16 @@ void Checks::at_rest(const Rest& rest) {
     auto found = rest.markers.find(which);
     return found == rest.markers.end() ? std::nullopt : std::optional(found->second);
   };
+  // Nobody tells the agent that the clock was set.
+  constexpr Duration look = std::chrono::minutes(2);
+  if (disk.pin && disk.pin->until && *disk.pin->until + look < rest.now) fail("a pin outlives its time");
   check_verified(rest);
   if (marker(Marker::applied) != disk.applied) fail("refs/gitproc/applied is not the applied commit");
   std::optional<ObjectId> pinned = disk.pin ? std::optional(disk.pin->commit) : std::nullopt;
   if (marker(Marker::pinned) != pinned) fail("refs/gitproc/pinned is not the pinned commit");
   if (disk.healthy && marker(Marker::healthy) != disk.healthy)
     fail("refs/gitproc/healthy is not the healthy commit");
-  if (marker(Marker::healthy)) {
+  if (marker(Marker::healthy) && !has_lost_state_) {
     // An agent that was killed may have set it before its history was on disk.
     bool was_applied = std::ranges::any_of(disk.history, [&](const HistoryEntry& entry) {
       return entry.commit == *marker(Marker::healthy) && entry.outcome != Outcome::rejected;
@@ -110,6 +113,11 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     bool is_service = process.is_service();
     if (is_service && !units.contains(process.service)) fail(process.service + " is in no commit, but runs");
   }
+  for (const auto& [name, start] : rest.disk.operator_starts) {
+    auto unit = units.find(name);
+    if (unit == units.end() || unit->second->fingerprint != start.fingerprint)
+      fail("the start of " + name + " by an operator outlives its unit");
+  }
   std::set<std::string> are_wanted = wanted(units, rest.disk);
   for (const auto& [name, unit] : units) {
     bool runs = is_running(name);
@@ -146,6 +154,10 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
         bool is_held = units.contains(other) && rest.disk.holds.contains(other);
         if (was_so && is_held) fail(name + " runs, although " + other + " is held");
       }
+    }
+    for (const std::string& other : on.binds_to) {
+      if (was_so && !is_running(other))
+        fail(name + " runs, although it is bound to " + other + ", which does not");
     }
     for (const std::string& other : on.conflicts) {
       if (was_so && units.contains(other) && is_running(other))

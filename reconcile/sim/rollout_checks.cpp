@@ -1,6 +1,7 @@
 // Which commits may be applied: what was denied is not tried again, and never rolled back twice; what removes too
 // much waits for its approval.
 #include <algorithm>
+#include <utility>
 
 #include "reconcile/plan/guard.h"
 #include "reconcile/sim/checks.h"
@@ -9,6 +10,7 @@ namespace gitproc::sim {
 
 void Checks::configured(bool rolls_back, bool has_guard) {
   rolls_back_ = rolls_back;
+  ever_rolled_back_ = ever_rolled_back_ || rolls_back;
   has_guard_ = has_guard;
 }
 
@@ -23,7 +25,7 @@ const Denial* Checks::find_denied(const ObjectId& commit) const {
 }
 
 void Checks::written(const DurableState& disk) {
-  if (!rolls_back_ && (!disk.denials.empty() || disk.trial || disk.retreat))
+  if (!ever_rolled_back_ && (!disk.denials.empty() || disk.trial || disk.retreat))
     fail("something is on trial, although auto_rollback is off");
   for (std::size_t i = 0; i < disk.denials.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
@@ -74,7 +76,8 @@ void Checks::check_applying(const ObjectId& commit, const std::string& cause) {
   if (is_tip && !is_let_go) fail("applied, although it is not followed: " + commit.hex().substr(32));
   if (is_tip && has_guard_ && held_ == commit && approved_ != commit)
     fail("a commit that is held is applied");
-  applying_ = commit;
+  previous_ = std::exchange(applying_, commit);
+  knows_relations_ = true;
   held_.reset();
   // Come to know what runs: that is no move of the branch, and an approval of its tip is still good.
   if (cause == "start") return;

@@ -6,6 +6,7 @@
 namespace gitproc::sim {
 namespace {
 
+using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
@@ -18,17 +19,21 @@ constexpr std::uint64_t max_rounds = 200'000;
 
 World::World(std::uint64_t seed, bool keeps_words)
     : chance_(seed),
+      wide_chance_(seed ^ 0x5DEECE66D),
+      is_wide_(wide_chance_.one_in(2)),
       faults_(Faults::drawn(chance_)),
       policy_{.allowed_signers = chance_.one_in(3) ? "signers" : "",
               .judges_only_the_tip = chance_.one_in(4)},
       trace_(keeps_words),
-      machine_(chance_, faults_, journal_),
-      repository_(chance_),
+      machine_(chance_, wide_chance_, faults_, journal_),
+      repository_(chance_, is_wide_ ? &wide_chance_ : nullptr),
       checks_(machine_, journal_, repository_, policy_.is_set()) {
+  if (is_wide_) faults_.widen(wide_chance_);
   // By a chance of its own, so that worlds without a remote stay what they were.
   Chance remote_chance(~seed);
   if (!remote_chance.percent(40)) return;
-  repository_.add_remote();
+  bool is_in_reach = !is_wide_ || !wide_chance_.one_in(3);
+  repository_.add_remote(is_in_reach);
   faults_.failing_fetches = remote_chance.one_in(2);
   follows_force_push_ = remote_chance.one_in(5);
   is_checked_out_ = remote_chance.one_in(4);
@@ -38,18 +43,25 @@ std::string World::run() {
   rolls_back_ = chance_.one_in(2);
   has_guard_ = chance_.one_in(2);
   rollout_deadline_ = chance_.one_in(2) ? minutes(5) : chance_.span(seconds(15), seconds(60));
-  checks_.configured(rolls_back_, has_guard_);
   agent_starts_at_ = now_.instant;
   author_acts_at_ = now_.instant + chance_.span(seconds(1), seconds(30));
   operator_acts_at_ = chance_.one_in(4) ? never : now_.instant + chance_.span(seconds(1), seconds(20));
   if (faults_.oom_kills || faults_.drifting_limits)
     meddler_acts_at_ = now_.instant + chance_.span(seconds(1), seconds(20));
+  bool has_administrator =
+      faults_.is_any_of_administrator() || (repository_.has_remote() && !repository_.has_remote_in_reach());
+  if (has_administrator) administrator_acts_at_ = now_.instant + wide_chance_.span(seconds(5), seconds(40));
   if (faults_.agent_crashes) crash_at_ = now_.instant + chance_.span(milliseconds(1), seconds(60));
   if (faults_.power_losses) power_loss_at_ = now_.instant + chance_.span(seconds(5), minutes(3));
   run_until(now_.instant + chance_.span(seconds(20), minutes(4)));
 
   end_faults();
-  if (repository_.has_remote()) tell(FetchRequested{"webhook"});
+  if (repository_.has_remote_in_reach()) {
+    tell(FetchRequested{"webhook"});
+  } else if (repository_.has_remote()) {
+    run_until(now_.instant + minutes(1));  // the agent may have to start first
+    import_bundle();
+  }
   run_until(now_.instant + liveness);
   // Whatever is held waits for somebody to say so.
   if (repository_.has_remote() && agent_ && agent_->reconciler.node().hold) {
@@ -85,9 +97,14 @@ std::string World::run() {
 
 void World::end_faults() {
   trace_.say(now_.instant, "--- no more faults ---");
-  faults_ = Faults{};
   author_acts_at_ = operator_acts_at_ = meddler_acts_at_ = crash_at_ = power_loss_at_ = never;
+  administrator_acts_at_ = never;
   machine_.calm_down(now_.instant);
+  if (faults_.clock_steps) step_clock(hours(48));  // so that everything that has a time outlives it
+  bool was_gone = !repository_.seen_tip(followed_branch());
+  repository_.bring_branches_back();
+  if (agent_ && was_gone) tell_tip();
+  faults_ = Faults{};
 }
 
 void World::check_rest(bool is_after_sync) {
@@ -110,7 +127,8 @@ void World::check_rest(bool is_after_sync) {
                    .markers = disk_.markers,
                    .tip = tip,
                    .branch = followed_branch(),
-                   .is_after_sync = is_after_sync});
+                   .is_after_sync = is_after_sync,
+                   .now = now_.wall});
 }
 
 void World::run_until(Instant end) {
@@ -128,6 +146,7 @@ void World::run_until(Instant end) {
     if (author_acts_at_ <= now_.instant) act_as_author();
     if (operator_acts_at_ <= now_.instant) act_as_operator();
     if (meddler_acts_at_ <= now_.instant) act_as_meddler();
+    if (administrator_acts_at_ <= now_.instant) act_as_administrator();
     if (!agent_ && agent_starts_at_ <= now_.instant) start_agent();
     if (!agent_) continue;
     finish_writes();
@@ -138,8 +157,8 @@ void World::run_until(Instant end) {
 }
 
 Instant World::next() const {
-  Instant next = std::min(
-      {machine_.next(), author_acts_at_, operator_acts_at_, meddler_acts_at_, crash_at_, power_loss_at_});
+  Instant next = std::min({machine_.next(), author_acts_at_, operator_acts_at_, meddler_acts_at_,
+                           administrator_acts_at_, crash_at_, power_loss_at_});
   if (!agent_) return std::min(next, agent_starts_at_);
   if (is_agent_busy()) return now_.instant;
   if (!in_flight_.empty()) next = std::min(next, in_flight_.begin()->first.first);
@@ -167,6 +186,7 @@ void World::happen(const Ended& ended) {
   auto tracked = agent_->tracked.find(process.pid);
   if (tracked != agent_->tracked.end()) {
     ProcessExited event{.service = tracked->second, .pid = process.pid, .status = process.status};
+    event.was_oom_killed = faults_.named_oom_kills && process.is_short_of_memory;
     bool is_unseen = faults_.unseen_exits && agent_->inherited.contains(process.pid);
     if (is_unseen) event.status = {ExitStatus::Kind::unknown, 0};
     agent_->tracked.erase(tracked);

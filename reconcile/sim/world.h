@@ -135,6 +135,14 @@ class World {
   void look_for_main_pid(ServiceId service);
   void track(ServiceId service, Pid pid);
 
+  // --- the administrator (administrator.cpp): who changes what the agent stands on ---
+  void act_as_administrator();
+  void change_policy();
+  void step_clock(Duration span);
+  void lose_state();
+  void remove_branch();
+  void import_bundle();
+
   // --- people (people.cpp) ---
   void act_as_meddler();
   void act_as_operator();
@@ -151,6 +159,8 @@ class World {
   LoadOutcome load(const LoadCommit& command);
 
   Chance chance_;
+  Chance wide_chance_;  // of what only half of the worlds have
+  bool is_wide_;
   Faults faults_;
   SignaturePolicy policy_;
   Trace trace_;
@@ -177,12 +187,14 @@ class World {
   Instant operator_acts_at_ = never;
   Instant author_acts_at_ = never;
   Instant meddler_acts_at_ = never;  // who writes to cgroups, and the kernel that runs out of memory
-  Instant crash_at_ = never;         // of the agent, while it waits
+  Instant administrator_acts_at_ = never;
+  Instant crash_at_ = never;  // of the agent, while it waits
   Instant power_loss_at_ = never;
-  // How the agent is configured, the same for all its lives.
+  // How the agent is configured.
   bool rolls_back_ = false;
   bool has_guard_ = false;
   Duration rollout_deadline_{};
+  Duration min_healthy_time_ = std::chrono::seconds(10);
   bool is_over_ = false;  // an agent that ends is not started again
 };
 
