@@ -777,3 +777,13 @@ TEST_CASE("automatic rollback is switched on and off for what comes then") {
   CHECK(node.rollbacks() == 1);
   CHECK(node.sync_state() == "degraded");
 }
+
+TEST_CASE("a trial that is under way ends with auto_rollback, for the next agent too") {
+  Node node = node_that_rolls_back();
+  node.commit(1, {make_unit("web")});
+  node.wait(11s);
+  node.commit(2, {make_unit("web", "slow")});
+  CHECK(node.reconciler->durable().trial);
+  node.happens(PolicyChanged{.min_healthy_time = 10s, .rollout_deadline = 5min});
+  CHECK_FALSE(node.reconciler->durable().trial);
+}
