@@ -54,8 +54,8 @@ Result<void> start_logging(const Configuration& configuration) {
     sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_st>());
     sinks.push_back(
         std::make_shared<spdlog::sinks::rotating_file_sink_st>(file, daemon_log_bytes, daemon_log_files));
-  } catch (const spdlog::spdlog_ex&) {
-    return fail("cannot write '" + file + "'");
+  } catch (const spdlog::spdlog_ex& failed) {
+    return fail("cannot write '" + file + "': " + failed.what());
   }
   auto logger = std::make_shared<spdlog::logger>("gitproc", sinks.begin(), sinks.end());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);

@@ -45,7 +45,9 @@ Result<Duration> span_of(const Json& value) {
     return std::chrono::seconds(value.get<std::uint64_t>());
   Result<std::string> text = text_of(value);
   if (!text) return fail("must be a time span like \"30s\"", ErrorCode::invalid);
-  return parse_time_span(*text);
+  Result<Duration> span = parse_time_span(*text);
+  return span ? span
+              : fail("must be a time span like \"30s\", not '" + printable(*text) + "'", ErrorCode::invalid);
 }
 
 Result<std::string> absolute_path_of(const Json& value) {
@@ -94,6 +96,17 @@ Result<void> set_labels(Configuration& configuration, const Json& value) {
     if (!label.is_string()) return fail("label '" + name + "' must be text", ErrorCode::invalid);
     configuration.labels.emplace(name, label.get<std::string>());
   }
+  return {};
+}
+
+// A name that nodes/ could hold a folder of; "" for the host's.
+Result<void> set_node(Configuration& configuration, const Json& value) {
+  Result<std::string> text = text_of(value);
+  if (!text) return std::unexpected(text.error());
+  if (text->find('/') != std::string::npos || text->starts_with('.'))
+    return fail("must be a name without '/' that begins with no dot, not '" + printable(*text) + "'",
+                ErrorCode::invalid);
+  configuration.node = *std::move(text);
   return {};
 }
 
@@ -300,7 +313,7 @@ Result<void> check_remote(const Configuration& configuration) {
 constexpr Key keys[] = {
     {"repo", false, set_path<&Configuration::repo>, [](const Configuration& c) { return Json(c.repo); }},
     {"branch", false, set_branch, [](const Configuration& c) { return Json(c.branch.value_or("")); }},
-    {"node", false, set_text<&Configuration::node>, [](const Configuration& c) { return Json(c.node); }},
+    {"node", false, set_node, [](const Configuration& c) { return Json(c.node); }},
     {"labels", false, set_labels, [](const Configuration& c) { return Json(c.labels); }},
     {"state_dir", false, set_path<&Configuration::state_dir>,
      [](const Configuration& c) { return Json(c.state_dir); }},
@@ -377,6 +390,9 @@ Result<void> set_key(Configuration& configuration, std::string_view name, const 
     Result<void> set = key.set(configuration, value);
     return set ? set : fail("'" + std::string(name) + "' " + set.error().message, ErrorCode::invalid);
   }
+  std::string group = std::string(name) + ".";
+  bool is_group = std::ranges::any_of(keys, [&](const Key& key) { return key.name.starts_with(group); });
+  if (is_group) return fail("'" + std::string(name) + "' must be an object", ErrorCode::invalid);
   return fail("unknown key '" + printable(name) + "'", ErrorCode::invalid);
 }
 
@@ -472,6 +488,8 @@ Result<Configuration> apply_arguments(Configuration configuration, const AgentAr
   for (const Flag& flag : flags) {
     if (!flag.value) continue;
     std::string text = *flag.value;
+    if (flag.is_path && text.empty())
+      return fail(std::string(flag.name) + ": must be a path, not ''", ErrorCode::invalid);
     if (flag.is_path) {
       Result<std::string> full = absolute(text);
       if (!full) return std::unexpected(full.error());

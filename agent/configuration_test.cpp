@@ -45,6 +45,11 @@ TEST_CASE("a mistake in the configuration names its key") {
   CHECK(error_of(R"({"on_exit": "never"})") ==
         R"(config.json: 'on_exit' must be one of "auto", "leave", "stop")");
   CHECK(error_of(R"({"socket_read_all": 1})") == "config.json: 'socket_read_all' must be true or false");
+  CHECK(error_of(R"({"remote": "x"})") == "config.json: 'remote' must be an object");
+  CHECK(error_of(R"({"rollout": {"deadline": "5x"}})") ==
+        R"(config.json: 'rollout.deadline' must be a time span like "30s", not '5x')");
+  CHECK(error_of(R"({"node": "../x"})") ==
+        "config.json: 'node' must be a name without '/' that begins with no dot, not '../x'");
   CHECK(error_of(R"([1])") == "config.json: must be a JSON object");
   CHECK(error_of("{") != "");
 }

@@ -73,11 +73,23 @@ class ConnectionReply : public Reply {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Socket socket, Peer peer, const ControlServer::Handler& handler,
+  // `heard` counts what is heard of all connections.
+  Connection(Socket socket, Peer peer, const ControlServer::Handler& handler, std::uint64_t& heard,
              std::function<void(Connection*)> on_end)
-      : socket_(std::move(socket)), peer_(peer), handler_(handler), on_end_(std::move(on_end)) {}
+      : socket_(std::move(socket)),
+        peer_(peer),
+        handler_(handler),
+        on_end_(std::move(on_end)),
+        heard_(heard),
+        last_heard_(++heard) {}
 
   void start() { read(); }
+
+  const Peer& peer() const { return peer_; }
+  // Nothing is asked, answered or streamed: the peer loses nothing that it waits for when it is closed.
+  bool is_idle() const { return next_request_ == next_answer_ && !is_streaming_ && pending_bytes() == 0; }
+  // Orders connections by when they were heard of last.
+  std::uint64_t last_heard() const { return last_heard_; }
 
   void close() {
     if (is_closed_) return;
@@ -139,6 +151,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         [&] { return ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT); });
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return read();
     if (count <= 0) return end_of_input();
+    last_heard_ = ++heard_;
     if (!is_streaming_) framer_.feed({buffer.data(), static_cast<std::size_t>(count)});
     take_requests();
     read();
@@ -200,6 +213,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Peer peer_;
   const ControlServer::Handler& handler_;
   const std::function<void(Connection*)> on_end_;
+  std::uint64_t& heard_;
+  std::uint64_t last_heard_;
   LineFramer framer_;
   std::string output_;                             // waits for its turn
   std::string writing_;                            // is being written
@@ -309,10 +324,11 @@ class AsioControlServer : public ControlServer {
         });
         return;
       }
-      if (connections_.size() < max_connections) {
-        Peer peer = identify(socket.native_handle(), policy_);
-        auto connection = std::make_shared<Connection>(
-            std::move(socket), peer, handler_, [this](Connection* ended) { connections_.erase(ended); });
+      Peer peer = identify(socket.native_handle(), policy_);
+      if (make_room(peer.may_operate)) {
+        auto connection =
+            std::make_shared<Connection>(std::move(socket), peer, handler_, heard_,
+                                         [this](Connection* ended) { connections_.erase(ended); });
         connections_.emplace(connection.get(), connection);
         connection->start();
       }
@@ -320,8 +336,35 @@ class AsioControlServer : public ControlServer {
     });
   }
 
+  // Room for one more. When there is none left, the one that was silent for longest goes: who only holds connections
+  // open keeps nobody out, and those who may only read keep out nobody who may do more.
+  bool make_room(bool may_operate) {
+    auto is_of_all = [](const Connection&) { return true; };
+    auto is_reader = [](const Connection& connection) { return !connection.peer().may_operate; };
+    if (!may_operate && !make_room_among(is_reader, max_reader_connections)) return false;
+    return make_room_among(is_of_all, max_connections);
+  }
+
+  template <typename Belongs>
+  bool make_room_among(Belongs belongs, std::size_t limit) {
+    if (connections_.size() < limit) return true;
+    std::size_t count = 0;
+    std::shared_ptr<Connection> silent;
+    for (const auto& [raw, connection] : connections_) {
+      if (!belongs(*connection)) continue;
+      ++count;
+      bool is_more_silent = !silent || connection->last_heard() < silent->last_heard();
+      if (connection->is_idle() && is_more_silent) silent = connection;
+    }
+    if (count < limit) return true;
+    if (!silent) return false;
+    silent->close();
+    return true;
+  }
+
   asio::local::stream_protocol::acceptor acceptor_;
   asio::steady_timer retry_;
+  std::uint64_t heard_ = 0;
   const std::string path_;
   const SocketPolicy policy_;
   const Handler handler_;

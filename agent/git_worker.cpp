@@ -4,7 +4,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 #include <variant>
 
@@ -13,9 +15,13 @@
 #include "drivers/git/ref_watcher.h"
 #include "drivers/git/signatures.h"
 #include "drivers/git/tree_export.h"
+#include "drivers/git/tree_watcher.h"
 
 namespace gitproc {
 namespace {
+
+// Between two times that the exported tree is put back.
+constexpr std::chrono::seconds shortest_restore_interval{1};
 
 Diagnostics diagnostics_of(const std::vector<std::string>& reasons) {
   Diagnostics errors;
@@ -116,6 +122,38 @@ struct GitWorker::Thread {
     return outcome;
   }
 
+  // After an export. What was exported is watched anew only where it is in another folder.
+  void watch_tree(const ObjectId& commit) {
+    exported = commit;
+    std::string folder = exporter.folder_in_use();
+    if (folder == watched_folder) return;
+    watched_folder = folder;
+    tree_watcher.watch(folder);
+  }
+
+  bool is_tree_elsewhere() const { return exported && exporter.folder_in_use() != watched_folder; }
+
+  // Puts the exported tree back where it was changed by hand. A writer that does not stop costs no more than a tenth
+  // of this thread's time.
+  void restore_tree() {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point begin = Clock::now();
+    if (!exported || begin < next_restore || !open()) return;
+    Result<bool> restored = exporter.restore(loader->repository(), *exported);
+    if (!restored) {
+      warn("the exported tree cannot be put back: " + restored.error().message);
+    } else if (*restored) {
+      emit(TreeRestored{*exported});
+    }
+    exporter.remove_discarded();
+    watched_folder = exporter.folder_in_use();
+    tree_watcher.watch(watched_folder);
+    Clock::time_point end = Clock::now();
+    next_restore = end + std::max<Clock::duration>(shortest_restore_interval, 10 * (end - begin));
+  }
+
+  bool may_restore() const { return std::chrono::steady_clock::now() >= next_restore; }
+
   void emit(Event event) {
     post([this_event = std::move(event), deliver = on_event] { deliver(this_event); });
   }
@@ -133,6 +171,10 @@ struct GitWorker::Thread {
   std::optional<CommitLoader> loader;
   std::optional<RefWatcher> watcher;
   TreeExport exporter;
+  TreeWatcher tree_watcher;
+  std::string watched_folder;
+  std::optional<ObjectId> exported;
+  std::chrono::steady_clock::time_point next_restore;
   std::string problem;
   std::optional<TipObserved> told;
 };
@@ -173,13 +215,18 @@ void GitWorker::run() {
   Thread thread(options_, post_, on_event_, on_warning_);
   thread.observe();
   while (true) {
-    pollfd waited[2] = {{.fd = wake_.get(), .events = POLLIN, .revents = 0},
-                        {.fd = thread.watcher ? thread.watcher->fd() : -1, .events = POLLIN, .revents = 0}};
+    // A tree that was put back just now is not looked at, for a while.
+    bool may_restore = thread.may_restore();
+    pollfd waited[3] = {{.fd = wake_.get(), .events = POLLIN, .revents = 0},
+                        {.fd = thread.watcher ? thread.watcher->fd() : -1, .events = POLLIN, .revents = 0},
+                        {.fd = may_restore ? thread.tree_watcher.fd() : -1, .events = POLLIN, .revents = 0}};
     std::chrono::milliseconds interval = thread.watcher ? ref_rescan_interval : ref_poll_interval;
-    int ready = retry_on_interrupt([&] { return ::poll(waited, 2, static_cast<int>(interval.count())); });
+    if (!may_restore) interval = std::min<std::chrono::milliseconds>(interval, shortest_restore_interval);
+    int ready = retry_on_interrupt([&] { return ::poll(waited, 3, static_cast<int>(interval.count())); });
 
-    bool must_observe = ready == 0;
-    if (ready == 0 && thread.watcher) (void)thread.watcher->rearm();
+    bool must_observe = ready == 0 && may_restore;
+    if (must_observe && thread.watcher) (void)thread.watcher->rearm();
+    if (waited[2].revents != 0 || (ready == 0 && thread.is_tree_elsewhere())) thread.restore_tree();
     if (waited[1].revents != 0) {
       Result<bool> moved = thread.watcher->drain();
       must_observe = !moved || *moved;
@@ -230,8 +277,10 @@ void GitWorker::export_tree(const ObjectId& commit) {
                !exported) {
       outcome.error = exported.error().message;
     }
+    bool is_good = outcome.error.empty();
     thread.emit(std::move(outcome));
     thread.exporter.remove_discarded();  // once nobody waits for it
+    if (is_good) thread.watch_tree(commit);
   });
   if (!is_queued) on_event_(TreeExported{commit, "too much is asked of the repository at once"});
 }

@@ -34,9 +34,9 @@ Result<StartHttp*> load_module() {
 // What a person or a tool wrote into it, less the end of the line.
 Result<std::string> read_secret(const std::string& file) {
   Result<std::string> text = read_file(file, max_secret_bytes);
-  if (!text) return text;
+  if (!text) return fail("'webhook.secret_file': " + text.error().message, text.error().code);
   std::string secret(trim(*text));
-  if (secret.empty()) return fail("cannot take webhooks: '" + file + "' is empty", ErrorCode::invalid);
+  if (secret.empty()) return fail("'webhook.secret_file': '" + file + "' is empty", ErrorCode::invalid);
   return secret;
 }
 

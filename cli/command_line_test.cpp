@@ -238,6 +238,13 @@ TEST_CASE("status of the node names what an operator must know") {
                 ""});
 }
 
+TEST_CASE("what a node does without is told a line each") {
+  Json status = {{"node", "n1"}, {"unavailable", {"no cgroup: permission denied", "User=, Group="}}};
+  FakeAgent agent(always(status));
+  std::string out = run({"status"}, agent.path(), true).out;
+  CHECK(out.find("  Unavailable: no cgroup: permission denied\n               User=, Group=\n") != out.npos);
+}
+
 TEST_CASE("an answer of unexpected types is shown as far as it goes") {
   FakeAgent agent(always(
       {{"node", 1}, {"services", "many"}, {"warnings", {1, "x"}}, {"pinned", {}}, {"agent", nullptr}}));

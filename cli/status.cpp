@@ -94,12 +94,12 @@ std::vector<std::string> failed_lines(const Json& status, const Output& out) {
   return lines;
 }
 
-std::string joined(const Json& object, const char* key) {
-  std::vector<std::string> words;
-  for (const Json& word : items_of(object, key)) {
-    if (word.is_string()) words.push_back(for_terminal(word.get<std::string>()));
+std::vector<std::string> texts_of(const Json& object, const char* key) {
+  std::vector<std::string> texts;
+  for (const Json& text : items_of(object, key)) {
+    if (text.is_string()) texts.push_back(for_terminal(text.get<std::string>()));
   }
-  return join(words, ", ");
+  return texts;
 }
 
 std::string remote_text(const Json& status, const Session& session) {
@@ -163,9 +163,9 @@ void print_node(const Json& status, Session& session) {
     fields.add("Behind", counted(static_cast<std::uint64_t>(behind), "commit") + pending_text(status));
   fields.add("Services", services_text(status, out));
   fields.add("Failed", failed_lines(status, out));
-  fields.add("Held", joined(status, "held_services"));
+  fields.add("Held", join(texts_of(status, "held_services"), ", "));
   fields.add("Warnings", warning_lines(status, out));
-  fields.add("Unavailable", joined(status, "unavailable"));
+  fields.add("Unavailable", texts_of(status, "unavailable"));
   fields.add("Remote", remote_text(status, session));
   fields.add("Agent", agent_text(status, session));
   fields.print(out);

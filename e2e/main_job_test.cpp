@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -190,6 +192,39 @@ TEST_CASE("data of the repository is exported, and a change of it reloads who as
   CHECK(box.pid("web") == before);
   CHECK(read_text(box.path("state/tree/site/page.txt")) == "two");
   CHECK(::access(box.path("state/tree/web.service").c_str(), F_OK) != 0);
+}
+
+TEST_CASE("an exported tree that was changed by hand is put back, and told of") {
+  Sandbox box;
+  box.write("a.service", sleeper);
+  std::filesystem::create_directories(box.repo() + "/conf/deep");
+  box.write("conf/deep/page", "one\n");
+  std::string commit = box.commit();
+  box.start_agent();
+  box.expect_applied(commit);
+  const std::string page = box.path("state/tree/conf/deep/page");
+  auto is_as_before = [&] {
+    return read_text(page) == "one\n" && !std::filesystem::exists(box.path("state/tree/more"));
+  };
+  auto count_told = [&] {
+    const Json events = box.cli_json({"events"})["events"];
+    return std::count_if(events.begin(), events.end(),
+                         [](const Json& event) { return event["kind"] == "drift"; });
+  };
+  write_text(page, "two\n");
+  box.expect("the content back", is_as_before);
+  box.expect("an event", [&] { return count_told() == 1; });
+  write_text(box.path("state/tree/more"), "x");
+  box.expect("the new file gone", is_as_before);
+  std::filesystem::remove_all(box.path("state/tree/conf"));
+  box.expect("the folder back", [&] { return std::filesystem::exists(page) && is_as_before(); });
+  box.expect("three events", [&] { return count_told() == 3; });
+
+  // A commit is no drift.
+  box.write("conf/deep/page", "two\n");
+  box.expect_applied(box.commit());
+  CHECK(read_text(page) == "two\n");
+  CHECK(count_told() == 3);
 }
 
 TEST_CASE("every way to move a branch is noticed") {

@@ -112,6 +112,11 @@ struct OomKilled {
   ServiceId service;
 };
 
+// <state-dir>/tree was not what the commit says: somebody changed it, and it was put back.
+struct TreeRestored {
+  ObjectId commit;
+};
+
 // A value in the service's cgroup is not what AdjustLimits or a Spawn wrote.
 struct LimitsDrifted {
   ServiceId service;
@@ -247,11 +252,12 @@ struct ShutdownRequested {
   bool stops_services = false;
 };
 
-using Event = std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, Spawned,
-                           SpawnFailed, ProcessExited, OomKilled, LimitsDrifted, SurvivorsFound, Emptied,
-                           MainPidFound, Notified, ConditionsChecked, PreflightChecked, ProbeFinished,
-                           Fetched, TipsCompared, BundleImported, ServiceRequested, SyncRequested,
-                           FetchRequested, AcceptRequested, RollbackRequested, ApproveRequested,
-                           BranchSwitched, PolicyChanged, RequestNoticed, ShutdownRequested>;
+using Event =
+    std::variant<TipObserved, CommitLoaded, CommitRejected, CommitUnreadable, TreeExported, TreeRestored,
+                 Spawned, SpawnFailed, ProcessExited, OomKilled, LimitsDrifted, SurvivorsFound, Emptied,
+                 MainPidFound, Notified, ConditionsChecked, PreflightChecked, ProbeFinished, Fetched,
+                 TipsCompared, BundleImported, ServiceRequested, SyncRequested, FetchRequested,
+                 AcceptRequested, RollbackRequested, ApproveRequested, BranchSwitched, PolicyChanged,
+                 RequestNoticed, ShutdownRequested>;
 
 }  // namespace gitproc

@@ -17,6 +17,11 @@ void Reconciler::State::adjust_limits(Service& service, const UnitPtr& unit) {
   emit(AdjustLimits{service.id, unit});
 }
 
+void Reconciler::State::take(const TreeRestored& event) {
+  emit(
+      Announce{"", "drift", "", "", "the exported tree was changed by hand, and is as before", event.commit});
+}
+
 void Reconciler::State::take(const LimitsDrifted& event) {
   Service* service = table.at(event.service);
   if (service == nullptr || service->is_found || service->life.is_down()) return;

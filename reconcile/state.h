@@ -88,6 +88,7 @@ struct Reconciler::State {
   void take(const CommitUnreadable&);
   void take(const TreeExported&);
   void take(const PreflightChecked&);
+  void take(const TreeRestored&);
   void take(const LimitsDrifted&);
   void take(const SurvivorsFound&);
   void take(const ServiceRequested&);

@@ -299,6 +299,12 @@ std::optional<ObjectId> TreeExport::folder_of(const ObjectId& tree) const {
   return other;
 }
 
+std::string TreeExport::folder_in_use() const {
+  auto in_use = tree_in_use();
+  auto folder = in_use ? folder_of(*in_use) : std::nullopt;
+  return folder ? path_of(*folder) : "";
+}
+
 Result<std::vector<ObjectId>> TreeExport::exported_trees() const {
   auto entries = list_folder(trees_, max_listed_trees);
   if (!entries) return std::unexpected(entries.error());

@@ -36,6 +36,9 @@ class TreeExport {
   // for large trees; the next export_commit does it where the caller, after it has reported, did not.
   void remove_discarded();
 
+  // The folder that <state-dir>/tree leads to in the end, of all the exported ones; "" where it leads elsewhere.
+  std::string folder_in_use() const;
+
   // Puts back what was changed by hand; true when something had to be. Reads all that is exported.
   Result<bool> restore(Repository& repository, const ObjectId& commit);
 

@@ -107,7 +107,10 @@ void add_directories(const ExecContext& exec, const ExecFacts& facts, Environmen
 }
 
 void add_exit(const Spawn& spawn, Environment& environment) {
-  if (spawn.result) environment.add("SERVICE_RESULT", to_string(*spawn.result));
+  // Of a condition that is a command, as systemd says it.
+  bool is_condition = spawn.result == ServiceResult::condition;
+  if (spawn.result)
+    environment.add("SERVICE_RESULT", is_condition ? "exec-condition" : to_string(*spawn.result));
   if (!spawn.main_exit) return;
   switch (spawn.main_exit->kind) {
     case ExitStatus::Kind::exited:

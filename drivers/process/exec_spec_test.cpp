@@ -99,6 +99,8 @@ TEST_CASE("what a stop command is told of the main process") {
   ExecSpec spec = spec_of(unit, spawn);
   CHECK(spec.argv == Texts{"/bin/x", "17", "signal"});
   CHECK(spec.envp == Texts{"EXIT_CODE=killed", "EXIT_STATUS=TERM", "MAINPID=17", "SERVICE_RESULT=signal"});
+  spawn.result = ServiceResult::condition;
+  CHECK(spec_of(unit, spawn).argv.back() == "exec-condition");
 }
 
 TEST_CASE("notify, watchdog and directory variables are there when the unit asks for them") {

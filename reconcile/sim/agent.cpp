@@ -32,6 +32,7 @@ struct Source {
   std::uint64_t operator()(const RollbackRequested&) const { return from_people; }
   std::uint64_t operator()(const ApproveRequested&) const { return from_people; }
   std::uint64_t operator()(const BranchSwitched&) const { return from_people; }
+  std::uint64_t operator()(const TreeRestored&) const { return from_people; }
   std::uint64_t operator()(const PolicyChanged&) const { return from_people; }
   std::uint64_t operator()(const RequestNoticed&) const { return from_people; }
   std::uint64_t operator()(const ShutdownRequested&) const { return from_people; }

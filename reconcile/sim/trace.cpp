@@ -42,6 +42,9 @@ struct EventWords {
            to_string(event.status);
   }
   std::string operator()(const OomKilled& event) const { return "oom kill in " + id_text(event.service); }
+  std::string operator()(const TreeRestored& event) const {
+    return "restored the tree of " + event.commit.abbreviated();
+  }
   std::string operator()(const LimitsDrifted& event) const {
     return "drift of " + event.what + " in " + id_text(event.service);
   }

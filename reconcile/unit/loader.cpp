@@ -94,7 +94,7 @@ UnitLoad load_unit(std::string_view name, const std::vector<SourceText>& sources
   if (!is_valid_service_name(name) || is_template(name)) {
     draft.report(main_path, {}, Severity::error,
                  is_template(name) ? "a template cannot run: it needs an instance's name after the '@'"
-                                   : "'" + printable(name) + "' is not a valid name of a service");
+                                   : "'" + printable(name) + "' is not a valid service name");
   } else if (sources.empty() || sources.front().text.empty()) {
     draft.report(main_path, {}, Severity::error, "the unit is masked: its file is empty");
   } else {

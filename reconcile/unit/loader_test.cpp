@@ -110,7 +110,7 @@ TEST_CASE("the structure of a service") {
   CHECK(errors_of("[Service]\nExecStart=/a\n", "worker@") ==
         "0:0: error: a template cannot run: it needs an instance's name after the '@'\n");
   CHECK(errors_of("[Service]\nExecStart=/a\n", "daemon") ==
-        "0:0: error: 'daemon' is not a valid name of a service\n");
+        "0:0: error: 'daemon' is not a valid service name\n");
 }
 
 TEST_CASE("every mistake of a file is told in one pass, in order") {
