@@ -19,7 +19,9 @@ pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl>=3.0)
 find_path(ASIO_INCLUDE_DIR asio.hpp REQUIRED)
 add_library(asio INTERFACE)
 target_include_directories(asio SYSTEM INTERFACE ${ASIO_INCLUDE_DIR})
-target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Asio asks libstdc++ whether it has aligned_alloc(), and hears so only behind another header of it: without the last one, what
+# one source file allocates by that would be deleted by another with operator delete.
+target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_link_libraries(asio INTERFACE Threads::Threads)
 
 # Catch2: version 2 (Debian 12) or 3 (Debian 13); testing/catch.h hides the difference.
