@@ -92,8 +92,12 @@ class World : public WorldForTests {
 
   using WorldForTests::carry_out;
   void carry_out(const Spawn& spawn) {
-    if (spawn.phase != ExecPhase::start) return;
     const std::string& name = spawn.unit->name;
+    if (spawn.phase == ExecPhase::reload) {
+      log.push_back("reload " + name);
+      reloading = Spawned{spawn.service, spawn.spawn, ++last_pid};
+    }
+    if (spawn.phase != ExecPhase::start) return;
     CHECK_FALSE(alive.contains(name));
     log.push_back("start " + join(spawn.unit->start.front().arguments));
     alive[name] = ++last_pid;
@@ -112,6 +116,9 @@ class World : public WorldForTests {
   void carry_out(const AdjustLimits& adjust) {
     const auto& limit = adjust.unit->resources->tasks_max;
     log.push_back("adjust " + adjust.unit->name + " to " + (limit ? std::to_string(limit->value) : "none"));
+  }
+  void carry_out(const RunRecord& record) {
+    if (record.kind == RunRecord::Kind::stamped) stamped[record.name] = record.fingerprint;
   }
   void carry_out(const ExitAgent&) { has_exited = true; }
 
@@ -135,6 +142,8 @@ class World : public WorldForTests {
 
   std::map<std::string, Pid> alive;
   std::set<std::string> immortal;
+  std::map<std::string, std::uint64_t> stamped;
+  Spawned reloading;  // the last ExecReload=, to be told of by the story
   std::vector<std::string> log;
   bool has_exited = false;
 };
@@ -166,6 +175,28 @@ TEST_CASE("a changed limit is adjusted live, and so is one that goes away") {
   world.commit(3, {make_unit("a"), make_unit("b", limited_to(9), version("2"))});
   // Who starts anew is born with them.
   CHECK(world.take_log() == Log{"adjust a to none", "stop b", "start b 2"});
+}
+
+TEST_CASE("what changes while a service reloads is reloaded after it, also by the next agent") {
+  auto with_file = [](std::uint8_t content) {
+    return make_unit("web", described(std::to_string(content)), [content](Unit& unit) {
+      ObjectId blob;
+      blob.bytes[0] = content;
+      unit.watched.edit() = {{.path = "web.conf", .content = blob, .restarts = false}};
+      unit.auxiliary.edit().reload = {ExecCommand{.path = "/bin/reload", .arguments = {"reload"}}};
+    });
+  };
+  World world;
+  world.commit(1, {with_file(1)});
+  world.commit(2, {with_file(2)});
+  CHECK(world.take_log() == Log{"start web", "reload web"});
+  world.commit(3, {with_file(3)});
+  CHECK(world.take_log() == Log{});
+  CHECK(world.stamped["web"] == with_file(2)->fingerprint);  // an agent that starts now reloads it
+  world.happens(world.reloading);
+  world.happens(ProcessExited{world.reloading.service, world.reloading.pid, {ExitStatus::Kind::exited, 0}});
+  CHECK(world.take_log() == Log{"reload web"});
+  CHECK(world.stamped["web"] == with_file(3)->fingerprint);
 }
 
 TEST_CASE("a limit that somebody else changed is put back, but not for ever") {

@@ -477,13 +477,25 @@ void Reconciler::State::go_over_to_desired(Service& service) {
   act(service, [&service](Lifecycle& life, LifecycleContext& context) {
     life.replace_unit(service.desired, context);
   });
+  // Until the reload has begun it is known by its old unit: whoever adopts it has to reload it yet.
+  if (service.is_reload_due) begin_reload(service);
+  if (!service.is_reload_due) stamp(service);
+  if (has_other_limits && has_limits) adjust_limits(service, service.desired);
+}
+
+void Reconciler::State::begin_reload(Service& service) {
+  bool is_begun = false;
+  act(service, [&](Lifecycle& life, LifecycleContext& context) { is_begun = life.reload(context); });
+  service.is_reload_due = !is_begun;
+}
+
+void Reconciler::State::stamp(Service& service) {
   emit(RunRecord{.service = service.id,
                  .name = service.name,
                  .kind = RunRecord::Kind::stamped,
                  .main_pid = 0,
-                 .fingerprint = service.desired->fingerprint,
+                 .fingerprint = service.life.unit()->fingerprint,
                  .latch = std::nullopt});
-  if (has_other_limits && has_limits) adjust_limits(service, service.desired);
 }
 
 void Reconciler::State::apply_difference(Service& service) {
@@ -533,8 +545,8 @@ void Reconciler::State::apply_difference(Service& service) {
       if (can_reload) {
         set_wave(service, Wave::changed);
         service.reason = "reloaded: " + why;
+        service.is_reload_due = true;
         go_over_to_desired(service);
-        act(service, [](Lifecycle& life, LifecycleContext& context) { (void)life.reload(context); });
         break;
       }
       [[fallthrough]];

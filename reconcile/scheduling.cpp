@@ -63,6 +63,10 @@ void Reconciler::State::evaluate_up(Service& service) {
     if (is_unwanted) mark_stop(service, {StopCause::operator_request, "the agent shuts down"});
   }
   if (service.restart_intent && !service.stop_mark && !service.life.is_stopping()) begin_restart(service);
+  if (service.is_reload_due && !service.stop_mark && !service.restart_intent) {
+    begin_reload(service);
+    if (!service.is_reload_due) stamp(service);
+  }
   if (service.stop_mark && !service.life.is_stopping() && may_stop(service)) {
     StopMark mark = *service.stop_mark;
     service.reason = mark.reason;
@@ -99,6 +103,7 @@ void Reconciler::State::take(const PreflightChecked& event) {
 
 void Reconciler::State::evaluate_down(Service& service) {
   if (service.is_found) return;  // it may be up, for all that is known
+  service.is_reload_due = false;
   if (std::exchange(service.restart_intent, std::nullopt)) {
     // It ended by itself before it was stopped for the restart: there is nothing to judge.
     set_latch(service, std::nullopt);

@@ -96,9 +96,10 @@ struct Service {
   std::string reason;        // what started, stopped or restarted it last
   std::optional<Wave> wave;  // unsettled part of the commit being applied
   Wait wait = Wait::none;
-  bool is_found = false;      // left by an earlier agent, and not adopted yet
-  bool is_pulled_in = false;  // started because another one requires or wants it
-  bool is_on_trial = false;   // its content has to prove itself (rollback.cpp)
+  bool is_found = false;       // left by an earlier agent, and not adopted yet
+  bool is_pulled_in = false;   // started because another one requires or wants it
+  bool is_on_trial = false;    // its content has to prove itself (rollback.cpp)
+  bool is_reload_due = false;  // for a change that came while it was reloading
   bool is_queued = false;
 
   // Bookkeeping of what was counted and told last.

@@ -181,6 +181,8 @@ struct Reconciler::State {
   void apply_change(Service& service);
   void apply_difference(Service& service);
   void go_over_to_desired(Service& service);
+  void begin_reload(Service& service);
+  void stamp(Service& service);
   void check_rollout();
   void retry_boot();
   void go_on_for_now();

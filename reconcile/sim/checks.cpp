@@ -248,6 +248,7 @@ void Checks::decided(const Commands& commands, const std::optional<Followed>& fo
       bool is_new = service.invocation != spawn->invocation;
       if (is_new) check_restart(*spawn, now);
       if (is_new) unfit_.erase(spawn->unit->name);
+      if (is_new || spawn->phase == ExecPhase::reload) service.seen = *spawn->unit->watched;
       if (is_new) service.is_adopted = false;
       service.invocation = spawn->invocation;
       service.is_ending = spawn->phase == ExecPhase::stop || spawn->phase == ExecPhase::stop_post;

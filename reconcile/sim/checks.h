@@ -82,10 +82,13 @@ class Checks {
     Duration restart_delay{};               // RestartSec= of what it runs
     Instant waits_until{};                  // after its last end
     unsigned restarts = 0;                  // by itself, in a row
+    std::vector<WatchedPath> seen;          // by what was started or reloaded last
     Instant touched_at{};                   // the last that may be a cause to stop or start it
     std::optional<std::uint64_t> job_done;  // a oneshot of that fingerprint
   };
 
+  // Of a running service, whether what its ReloadOn= names is what it was started or reloaded with.
+  static bool has_seen(const std::vector<WatchedPath>& seen, const Unit& unit);
   Facts& facts(const std::string& name) { return facts_[name]; }
   const Facts* find(const std::string& name) const;
   bool is_active(const std::string& name) const;

@@ -33,6 +33,8 @@ void Checks::at_rest(const Rest& rest) {
   if (is_going_back && disk.applied != disk.retreat->to)
     fail("the node has not gone back to what was healthy");
   if (disk.trial && !disk.pin) fail("a trial has no end");
+  if (!disk.pin && disk.applied && find_denied(*disk.applied) != nullptr && !disk.retreat)
+    fail("the node stays on what failed");
 
   auto marker = [&](Marker which) {
     auto found = rest.markers.find(which);
@@ -108,6 +110,14 @@ bool Checks::is_blocked(const Unit& unit, const UnitMap& units, const DurableSta
   return false;
 }
 
+bool Checks::has_seen(const std::vector<WatchedPath>& seen, const Unit& unit) {
+  if (unit.commands(ExecPhase::reload).empty()) return true;
+  return std::ranges::none_of(*unit.watched, [&](const WatchedPath& watched) {
+    auto known = std::ranges::find(seen, watched.path, &WatchedPath::path);
+    return known != seen.end() && known->restarts == watched.restarts && known->content != watched.content;
+  });
+}
+
 void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
   for (const Process& process : machine_.processes()) {
     bool is_service = process.is_service();
@@ -139,8 +149,10 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     bool is_own = record && record->fingerprint == unit->fingerprint;
     if (is_own && machine_.service_process(name) && machine_.limits(name) != *unit->resources)
       fail(name + " runs with other limits than the applied commit's");
-    // A relation that came while it ran stops nobody, as with systemd.
     const Facts* service = find(name);
+    if (is_own && machine_.service_process(name) && service && !has_seen(service->seen, *unit))
+      fail(name + " was not reloaded");
+    // A relation that came while it ran stops nobody, as with systemd.
     bool was_so =
         service && service->unit && !service->is_related_anew &&
         *service->unit->dependencies == *unit->dependencies &&
