@@ -176,13 +176,9 @@ void Daemon::turn() {
   do {
     std::vector<Event> events = std::exchange(pending_events_, {});
     keep_logs(events);
-    for (Command& command : reconciler_->step(events, read_clocks()))
-      pending_commands_.push_back(std::move(command));
-    while (!pending_commands_.empty() && cost < turn_budget) {
-      Command command = std::move(pending_commands_.front());
-      pending_commands_.pop_front();
-      cost += execute(command);
-    }
+    pending_commands_.add(reconciler_->step(events, read_clocks()));
+    while (!pending_commands_.empty() && cost < turn_budget)
+      cost += execute(pending_commands_.take());
     for (SpawnOutcome& outcome : processes_.take_spawned())
       std::visit([this](auto& event) { pending_events_.emplace_back(std::move(event)); }, outcome);
   } while (!pending_events_.empty() && cost < turn_budget);

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <vector>
 
+#include "agent/command_queue.h"
 #include "agent/configuration.h"
 #include "agent/event_log.h"
 #include "agent/fetcher.h"
@@ -139,7 +140,7 @@ class Daemon {
   WallTime started_at_{};
 
   std::vector<Event> pending_events_;
-  std::deque<Command> pending_commands_;
+  CommandQueue pending_commands_;
   bool is_turn_scheduled_ = false;
   bool is_shutting_down_ = false;
   bool has_news_ = false;                // logged since the last flush

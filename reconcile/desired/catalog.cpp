@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory_resource>
 #include <set>
 #include <utility>
 
@@ -45,7 +46,12 @@ std::vector<std::string> with_folders_above(const std::string& path) {
 }
 
 // One update, from the changed files to the changed units. Works on the index, whose journal takes it back.
+//
+// What it needs on the way is made between the units that stay: it has memory of its own, which is given back as a
+// whole, and leaves no holes between them.
 class Update {
+  using NameSet = std::pmr::set<std::string>;
+
  public:
   Update(const Catalog::Options& options, CatalogIndex& index, CommitFiles& files)
       : options_(options), index_(index), reader_(index, options, files) {}
@@ -53,7 +59,7 @@ class Update {
   std::expected<CatalogUpdate, CatalogFailure> run(const std::vector<FileChange>& changes) {
     for (const FileChange& change : changes)
       take_in(change);
-    std::set<std::string> names = std::move(touched_names_);
+    NameSet& names = touched_names_;
     for (const std::string& prefix : touched_templates_)
       add_linked_instances(prefix, names);
     for (const std::string& stem : touched_stems_)
@@ -61,12 +67,12 @@ class Update {
 
     if (const auto read = read_all(names); !read) return std::unexpected(CatalogFailure{{}, read.error()});
     std::set<std::string> aliases = aliases_around(names);
-    std::map<std::string, std::string> meant;
+    std::pmr::map<std::string, std::string> meant(&scratch_);
     for (const std::string& alias : aliases)
       meant.emplace(alias, index_.real_name(alias));
     for (const std::string& name : names)
       put(name);
-    std::set<std::string> others;
+    NameSet others(&scratch_);
     for (const auto& [alias, meaning] : meant) {
       if (index_.real_name(alias) != meaning) add_those_who_mention(alias, others);
     }
@@ -77,9 +83,10 @@ class Update {
     for (const auto& [name, unit] : read_)
       settle(name);
 
-    std::set<std::string> touched;
+    std::vector<std::string> touched;
+    touched.reserve(read_.size());
     for (const auto& [name, unit] : read_)
-      touched.insert(name);
+      touched.push_back(name);
     const std::set<RelationError> relation_errors =
         check_relations(index_, touched, aliases, options_.skips_invalid);
     if (options_.skips_invalid) {
@@ -140,7 +147,7 @@ class Update {
   }
 
   // Instances with a file of their own do not depend on the template.
-  void add_linked_instances(const std::string& name, std::set<std::string>& names) const {
+  void add_linked_instances(const std::string& name, NameSet& names) const {
     for (const std::string& instance : index_.names_with_prefix(name)) {
       const bool is_link = std::ranges::any_of(index_.layers, [&](const Layer& layer) {
         const TreeEntry* entry = index_.entries.find(layer.prefix + instance + ".service");
@@ -150,16 +157,17 @@ class Update {
     }
   }
 
-  void add_names_of_drop_in(const std::string& stem, std::set<std::string>& names) const {
+  void add_names_of_drop_in(const std::string& stem, NameSet& names) const {
     const StemScope scope = scope_of(stem);
     if (scope.is_exact) {
       names.insert(scope.prefix);
       return;
     }
-    names.merge(index_.names_with_prefix(scope.prefix));
+    for (const std::string& name : index_.names_with_prefix(scope.prefix))
+      names.insert(name);
   }
 
-  Result<void> read_all(const std::set<std::string>& names) {
+  Result<void> read_all(const NameSet& names) {
     for (const std::string& name : names) {
       Result<ReadUnit> unit = reader_.read(name);
       if (!unit) return std::unexpected(unit.error());
@@ -170,7 +178,7 @@ class Update {
 
   // Aliases whose meaning can change with these names: those they declare or declared, links to them, and they
   // themselves where others claim them.
-  std::set<std::string> aliases_around(const std::set<std::string>& names) const {
+  std::set<std::string> aliases_around(const NameSet& names) const {
     std::set<std::string> aliases;
     const auto add_declared = [&aliases](const std::string& name, const Note& note) {
       aliases.insert(note.aliases.begin(), note.aliases.end());
@@ -187,7 +195,7 @@ class Update {
     return aliases;
   }
 
-  void add_those_who_mention(const std::string& alias, std::set<std::string>& names) const {
+  void add_those_who_mention(const std::string& alias, NameSet& names) const {
     for (const ConcernKind kind :
          {ConcernKind::demands, ConcernKind::conflicts, ConcernKind::before, ConcernKind::mentions}) {
       for (std::string& name : index_.concerned(kind, alias)) {
@@ -336,8 +344,9 @@ class Update {
   const Catalog::Options& options_;
   CatalogIndex& index_;
   UnitReader reader_;
-  std::set<std::string> touched_names_, touched_templates_, touched_stems_;
-  std::map<std::string, ReadUnit> read_;
+  std::pmr::monotonic_buffer_resource scratch_;
+  NameSet touched_names_{&scratch_}, touched_templates_{&scratch_}, touched_stems_{&scratch_};
+  std::pmr::map<std::string, ReadUnit> read_{&scratch_};
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 // A map that remembers what it held at the last commit() for the keys that were touched since: so that a
-// change of many maps is all or nothing, at a cost that follows the change, and what changed is known.
+// change of many maps is all or nothing, at a cost that follows the change, and what changed is known. What it remembers
+// is in memory apart, so that nothing is left between the map's own nodes when it is forgotten.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <utility>
 
@@ -13,6 +15,7 @@ template <typename Key, typename Value>
 class JournaledMap {
  public:
   using Map = std::map<Key, Value, std::less<>>;
+  using Touched = std::pmr::map<Key, std::optional<Value>>;
 
   const Map& map() const { return map_; }
 
@@ -43,9 +46,12 @@ class JournaledMap {
     return old->second ? &*old->second : nullptr;
   }
   // The keys touched since the last commit(), with what they held then.
-  const std::map<Key, std::optional<Value>>& touched() const { return touched_; }
+  const Touched& touched() const { return touched_; }
 
-  void commit() { touched_.clear(); }
+  void commit() {
+    touched_.clear();
+    scratch_.release();
+  }
   void rollback() {
     for (auto& [key, value] : touched_) {
       if (value) {
@@ -54,7 +60,7 @@ class JournaledMap {
         map_.erase(key);
       }
     }
-    touched_.clear();
+    commit();
   }
 
  private:
@@ -65,7 +71,8 @@ class JournaledMap {
   }
 
   Map map_;
-  std::map<Key, std::optional<Value>> touched_;
+  std::pmr::monotonic_buffer_resource scratch_;
+  Touched touched_{&scratch_};
 };
 
 }  // namespace gitproc

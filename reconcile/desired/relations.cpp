@@ -207,7 +207,7 @@ std::vector<std::string> resolve_aliases(Unit& unit, const CatalogIndex& index) 
   return {used.begin(), used.end()};
 }
 
-std::set<RelationError> check_relations(const CatalogIndex& index, const std::set<std::string>& names,
+std::set<RelationError> check_relations(const CatalogIndex& index, const std::vector<std::string>& names,
                                         const std::set<std::string>& aliases, bool tells_left_out) {
   Errors errors;
   const auto is_there = [&index](const std::string& name) { return index.has_candidate(name); };

@@ -28,7 +28,7 @@ std::vector<std::string> resolve_aliases(Unit& unit, const CatalogIndex& index);
 // The mistakes that the units `names` and the aliases `aliases` take part in. Where there were none before
 // these changed, these are all; but what demands a unit that has errors of its own is one only with
 // `tells_left_out`. Looks at their direct neighbours, and for cycles at what they are after.
-std::set<RelationError> check_relations(const CatalogIndex& index, const std::set<std::string>& names,
+std::set<RelationError> check_relations(const CatalogIndex& index, const std::vector<std::string>& names,
                                         const std::set<std::string>& aliases, bool tells_left_out);
 
 // For skips_invalid: what must be left out so that the rest is free of mistakes, and why, by name. Depends on

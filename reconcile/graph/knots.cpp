@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <memory_resource>
 #include <optional>
 
 #include "reconcile/base/strings.h"
@@ -47,7 +48,7 @@ class KnotSearch {
     std::size_t number = 0, low = 0;
     bool is_open = true;
   };
-  using Places = std::map<std::string, Place>;
+  using Places = std::pmr::map<std::string, Place>;
   struct Frame {
     Places::iterator place;
     std::vector<std::string> after;
@@ -108,7 +109,8 @@ class KnotSearch {
   }
 
   const std::function<std::vector<std::string>(const std::string&)>& after_;
-  Places places_;
+  std::pmr::monotonic_buffer_resource scratch_;  // a search is made between the units that stay
+  Places places_{&scratch_};
   std::vector<Places::iterator> open_;
   std::vector<Frame> frames_;
   std::vector<Knot> knots_;
