@@ -22,6 +22,8 @@ namespace {
 
 // Between two times that the exported tree is put back.
 constexpr std::chrono::seconds shortest_restore_interval{1};
+// Who changes it while it is put back is left to the next time.
+constexpr int max_restore_rounds = 3;
 
 Diagnostics diagnostics_of(const std::vector<std::string>& reasons) {
   Diagnostics errors;
@@ -139,15 +141,18 @@ struct GitWorker::Thread {
     using Clock = std::chrono::steady_clock;
     Clock::time_point begin = Clock::now();
     if (!exported || begin < next_restore || !open()) return;
-    Result<bool> restored = exporter.restore(loader->repository(), *exported);
-    if (!restored) {
-      warn("the exported tree cannot be put back: " + restored.error().message);
-    } else if (*restored) {
-      emit(TreeRestored{*exported});
+    bool was_changed = false;
+    for (int round = 0; round < max_restore_rounds; ++round) {
+      // Watched before it is looked at, so that nothing falls between; what was put back is another folder.
+      watched_folder = exporter.folder_in_use();
+      tree_watcher.watch(watched_folder);
+      Result<bool> restored = exporter.restore(loader->repository(), *exported);
+      if (!restored) warn("the exported tree cannot be put back: " + restored.error().message);
+      if (!restored || !*restored) break;
+      was_changed = true;
     }
+    if (was_changed) emit(TreeRestored{*exported});
     exporter.remove_discarded();
-    watched_folder = exporter.folder_in_use();
-    tree_watcher.watch(watched_folder);
     Clock::time_point end = Clock::now();
     next_restore = end + std::max<Clock::duration>(shortest_restore_interval, 10 * (end - begin));
   }

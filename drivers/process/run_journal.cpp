@@ -151,6 +151,7 @@ void apply_line(std::string_view line, Entries& entries) {
     auto process = parse_process(fields[2], fields[3]);
     if (!process) return;
     service.was_started = true;
+    service.started_at = process->latest_start;
     entry->second.main = process->pid != 0 ? process : std::nullopt;
     entry->second.control.reset();
   } else if (verb == "main" && fields.size() == 4) {
@@ -235,7 +236,13 @@ std::string print_entry(const Entry& entry) {
         entry.init ? RecordedProcess{.pid = 0, .latest_start = entry.init->latest_start} : main;
     text += process_text(first, entry.init ? entry.init->pid : 0);
     if (entry.init) text += "\nmain " + service.name + " " + process_text(main);
-    if (service.was_started) text += "\nstarted " + service.name + " " + process_text(main);
+    if (service.was_started) {
+      text += "\nstarted " + service.name + " " +
+              process_text({.pid = main.pid, .latest_start = service.started_at});
+      // It may have been followed by another main process.
+      if (main.latest_start != service.started_at)
+        text += "\nmain " + service.name + " " + process_text(main);
+    }
   }
   if (!last_was_start) {
     text += spawn_line_of(service, service.phase, service.command_index) +

@@ -62,6 +62,7 @@ TEST_CASE("a process is another one when it started after the record was written
 TEST_CASE("start-up, a change of the main process and a stop leave their marks") {
   AdoptedService service = web();
   service.was_started = service.was_stopping = true;
+  service.started_at = Instant(std::chrono::seconds(6));
   service.fingerprint = 8;
   service.main = AdoptedProcess{.pid = 200, .is_alive = false};
   CHECK(same(
@@ -79,6 +80,7 @@ TEST_CASE("a command beside the main process is the control process, until start
   CHECK(same(replay(spawn_web + post), {service}));
   service.control.reset();
   service.was_started = true;
+  service.started_at = Instant(std::chrono::seconds(8));
   CHECK(same(replay(spawn_web + post + "\nstarted web 100 8000000 .\n"), {service}));
 }
 
@@ -146,7 +148,10 @@ TEST_CASE("a journal tells the same after it was opened again, and after it was 
   write_spawn(*journal, "db", 1 << 30);
   write_spawn(*journal, "once", 1 << 30);
   RunRecord record{.name = "web", .kind = RunRecord::Kind::started, .main_pid = ::getpid()};
-  REQUIRE(journal->append(record, read_clocks().instant));
+  const Instant started_at = read_clocks().instant;
+  REQUIRE(journal->append(record, started_at));
+  record.kind = RunRecord::Kind::main_pid;
+  REQUIRE(journal->append(record, started_at + std::chrono::seconds(1)));
   REQUIRE(journal->append({.name = "once", .kind = RunRecord::Kind::ended, .latch = Latch{}},
                           read_clocks().instant));
   REQUIRE(journal->append({.name = "db", .kind = RunRecord::Kind::stopping}, read_clocks().instant));
@@ -154,6 +159,7 @@ TEST_CASE("a journal tells the same after it was opened again, and after it was 
   AdoptedService web = gitproc::web(), db = web, once = web;
   web.main->pid = ::getpid();
   web.was_started = true;
+  web.started_at = started_at;
   db.name = "db";
   db.main = AdoptedProcess{.pid = 1 << 30, .is_alive = false};
   db.was_stopping = true;
@@ -161,7 +167,9 @@ TEST_CASE("a journal tells the same after it was opened again, and after it was 
   once.main.reset();
   once.latch = Latch{};
   const std::vector<AdoptedService> expected = {db, once, web};
-  CHECK(same(RunJournal::open(path, "boot")->take_adopted(), expected));
+  // Every opening compacts it.
+  for (int opened = 0; opened < 3; ++opened)
+    CHECK(same(RunJournal::open(path, "boot")->take_adopted(), expected));
 
   int fd = RunJournal::open(path, "boot")->fd();
   CHECK(fd >= 3);

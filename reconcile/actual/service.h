@@ -108,6 +108,7 @@ struct AdoptedService {
   ExecPhase phase = ExecPhase::start;  // of the last command that was started
   unsigned command_index = 0;          // of that command in its phase
   bool was_started = false;            // start-up was complete (ready and ExecStartPost= done)
+  Instant started_at{};                // when it was
   bool was_stopping = false;           // a stop was under way: its end is no exit to be judged by Restart=
   std::optional<Latch> latch;          // set when the invocation is over
 

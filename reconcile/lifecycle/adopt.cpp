@@ -1,4 +1,6 @@
 // Continuing the services of an earlier agent from what the run journal says of them.
+#include <algorithm>
+
 #include "reconcile/lifecycle/exit_verdict.h"
 #include "reconcile/lifecycle/lifecycle.h"
 
@@ -6,6 +8,11 @@ namespace gitproc {
 namespace {
 
 constexpr ExitStatus unseen_end{ExitStatus::Kind::unknown, 0};
+
+// Where the clock was set meanwhile: by the clock of now.
+WallTime wall_time_of(Instant past, const Now& now) {
+  return now.wall - (now.instant - std::min(past, now.instant));
+}
 
 }  // namespace
 
@@ -44,6 +51,9 @@ void Lifecycle::adopt(const AdoptedService& record, UnitPtr unit, LifecycleConte
     return resume_stop(record, context);
   }
   resume(record, context);
+  // It is what it was before.
+  if (record.was_started && state() == ServiceState::running)
+    since_ = wall_time_of(record.started_at, context.now);
 }
 
 // What must have happened while nobody looked.

@@ -15,6 +15,7 @@ AdoptedService started(AdoptedProcess main) {
   record.main = main;
   record.restarts = 2;
   record.was_started = true;
+  record.started_at = Instant(seconds(900));
   return record;
 }
 
@@ -32,7 +33,7 @@ TEST_CASE("a running service is taken over without a touch") {
   CHECK(story.outcome() == "running/success");
   CHECK(story.service.main_pid() == 10);
   CHECK(story.service.restarts() == 2);
-  CHECK(story.service.since() == story.now.wall);
+  CHECK(story.service.since() == story.now.wall - seconds(100));
   story.exited(10, exit_code(1));
   story.emptied();
   CHECK(story.outcome() == "backoff/exit-code");
