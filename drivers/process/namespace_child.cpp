@@ -6,8 +6,6 @@
 #include <sys/mount.h>
 #include <sys/personality.h>
 
-#include <cerrno>
-
 #include "drivers/process/child_calls.h"
 #include "drivers/process/raw_clone.h"
 

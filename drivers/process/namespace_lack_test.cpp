@@ -114,15 +114,19 @@ struct Refusal {
 };
 constexpr Refusal refusals[] = {{"the namespace", SYS_unshare, 0}, {"its /proc", SYS_mount, flags_of_proc}};
 
+// What the story tells of an agent to which that is refused.
+std::string told_where_refused(const Refusal& refusal, const std::function<std::string()>& story) {
+  return told_by_an_agent([&] {
+    forbid(refusal.number, refusal.mount_flags);
+    return story();
+  });
+}
+
 TEST_CASE("where a PID namespace or its /proc is refused, services run without, and it is told once") {
   if (::geteuid() != 0) GITPROC_SKIP("needs root");
   for (const Refusal& refusal : refusals) {
     INFO(refusal.what);
-    std::string told = told_by_an_agent([&] {
-      forbid(refusal.number, refusal.mount_flags);
-      return two_spawns(false);
-    });
-    CHECK(told ==
+    CHECK(told_where_refused(refusal, [] { return two_spawns(false); }) ==
           "runs without\nruns without\nlack: services run without a PID namespace: "
           "cannot make a PID namespace: operation not permitted\n");
   }
@@ -132,11 +136,7 @@ TEST_CASE("so do services that are started together") {
   if (::geteuid() != 0) GITPROC_SKIP("needs root");
   for (const Refusal& refusal : refusals) {
     INFO(refusal.what);
-    std::string told = told_by_an_agent([&] {
-      forbid(refusal.number, refusal.mount_flags);
-      return spawns_together();
-    });
-    CHECK(told ==
+    CHECK(told_where_refused(refusal, spawns_together) ==
           "0 do not run without\nlack: services run without a PID namespace: "
           "cannot make a PID namespace: operation not permitted\n");
   }
@@ -146,12 +146,8 @@ TEST_CASE("and where nothing less is wanted they are not started, and nothing is
   if (::geteuid() != 0) GITPROC_SKIP("needs root");
   for (const Refusal& refusal : refusals) {
     INFO(refusal.what);
-    std::string told = told_by_an_agent([&] {
-      forbid(refusal.number, refusal.mount_flags);
-      return two_spawns(true);
-    });
     const std::string failed = "226 cannot make a PID namespace: operation not permitted\n";
-    CHECK(told == failed + failed);
+    CHECK(told_where_refused(refusal, [] { return two_spawns(true); }) == failed + failed);
   }
 }
 
