@@ -211,11 +211,14 @@ TEST_CASE("an exported tree that was changed by hand is put back, and told of") 
     return std::count_if(events.begin(), events.end(),
                          [](const Json& event) { return event["kind"] == "drift"; });
   };
+  // Each change waits for the event of the one before: what is changed while the tree is being put back is told of
+  // together with what came before.
   write_text(page, "two\n");
   box.expect("the content back", is_as_before);
   box.expect("an event", [&] { return count_told() == 1; });
   write_text(box.path("state/tree/more"), "x");
   box.expect("the new file gone", is_as_before);
+  box.expect("two events", [&] { return count_told() == 2; });
   std::filesystem::rename(box.path("state/tree/conf"), box.path("gone"));
   box.expect("the folder back", [&] { return std::filesystem::exists(page) && is_as_before(); });
   box.expect("three events", [&] { return count_told() == 3; });
