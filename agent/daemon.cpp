@@ -177,11 +177,16 @@ void Daemon::turn() {
     std::vector<Event> events = std::exchange(pending_events_, {});
     keep_logs(events);
     pending_commands_.add(reconciler_->step(events, read_clocks()));
-    while (!pending_commands_.empty() && cost < turn_budget)
-      cost += execute(pending_commands_.take());
+    while (cost < turn_budget) {
+      std::optional<Command> deed = pending_commands_.take_deed();
+      if (!deed) break;
+      cost += execute(*deed);
+    }
     for (SpawnOutcome& outcome : processes_.take_spawned())
       std::visit([this](auto& event) { pending_events_.emplace_back(std::move(event)); }, outcome);
-  } while (!pending_events_.empty() && cost < turn_budget);
+  } while ((!pending_events_.empty() || reconciler_->has_more()) && cost < turn_budget);
+  while (std::optional<Command> word = pending_commands_.take_word())
+    execute(*word);
   for (std::string& what : processes_.take_unavailable())
     add_unavailable(std::move(what));
   persist();
@@ -190,7 +195,7 @@ void Daemon::turn() {
   look_ahead();
   watch_sync();
   arm_timer();
-  if (!pending_events_.empty() || !pending_commands_.empty()) schedule_turn();
+  if (!pending_events_.empty() || !pending_commands_.empty() || reconciler_->has_more()) schedule_turn();
 }
 
 unsigned Daemon::execute(const Command& command) {

@@ -329,7 +329,7 @@ SyncState Reconciler::State::sync_state() const {
   if (remote.asked) return SyncState::progressing;
   bool is_there =
       current && wanted == current->id && is_trusted(*wanted) && !has_staged_commit && !is_booting;
-  if (!is_there || is_applying || !in_motion.empty()) return SyncState::progressing;
+  if (!is_there || is_applying || !in_motion.empty() || !queue.empty()) return SyncState::progressing;
   return bad.empty() ? SyncState::synced : SyncState::degraded;
 }
 

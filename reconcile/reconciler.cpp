@@ -72,10 +72,13 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
     touch(service);
   }
   pursue_remote();
+  unsigned looked_at = 0;
   do {
     pursue_target();
-    // Looking at one service can concern others; the marks only ever grow in a step, so this ends.
-    while (!queue.empty()) {
+    // Looking at one service can concern others; the marks only ever grow, so this ends.
+    for (; !queue.empty(); ++looked_at) {
+      // What was decided so far can be carried out meanwhile. Only the whole can be judged.
+      if (looked_at >= options.services_per_step) return std::exchange(commands, {});
       Service* service = table.at(queue.front());
       queue.pop_front();
       service->is_queued = false;
@@ -94,7 +97,10 @@ Commands Reconciler::State::step(std::span<const Event> events, Now given_now) {
   return std::exchange(commands, {});
 }
 
+bool Reconciler::has_more() const { return !state_->queue.empty(); }
+
 Instant Reconciler::next_deadline() const {
+  if (has_more()) return state_->now.instant;
   Instant next = state_->timers.empty() ? never : state_->timers.begin()->first;
   next = std::min({next, state_->retry_at, state_->healthy_at, state_->trial_due()});
   // Who is ending fetches no more.

@@ -99,6 +99,9 @@ class Reconciler {
     bool prune_guard = false;
     bool verifies_signatures = false;  // commits must meet a policy, which LoadCommit judges
     std::optional<Remote> remote;      // nullopt: the repository is only local
+    // A step looks at so many services at most, and leaves the others to the next, which is due at once: the first of
+    // a thousand need not wait until it is decided about the last. At least 1.
+    unsigned services_per_step = 64;
   };
 
   // `adopted` are the services an earlier agent left running, or latched, in this boot.
@@ -107,6 +110,9 @@ class Reconciler {
 
   // Takes in what happened and says what to do. Call it also when next_deadline() has come, without events.
   Commands step(std::span<const Event> events, Now now);
+
+  // Whether the last step has left something to the next.
+  bool has_more() const;
 
   // When step() has something to do although nothing happens; `never` when idle.
   Instant next_deadline() const;

@@ -882,3 +882,33 @@ TEST_CASE("how the old unit ended says nothing about the new one") {
   world.exits("job", {ExitStatus::Kind::exited, 0});
   CHECK(world.take_log() == Log{"start job 2"});
 }
+
+TEST_CASE("a step looks at a bounded number of services, and nothing is judged before all were looked at") {
+  constexpr int services = 10;
+  UnitMap units;
+  for (int i = 0; i < services; ++i) {
+    std::string name = "s" + std::to_string(i);
+    units.emplace(name, make_unit(name));
+  }
+  World world;
+  Reconciler::Options options{.boot_id = "boot", .seed = 7};
+  options.services_per_step = 4;
+  world.reconciler = std::make_unique<Reconciler>(options, DurableState{}, std::vector<AdoptedService>{});
+  world.commits[id_of(1)] = units;
+  world.happens(TipObserved{"main", id_of(1), ""});
+  CHECK(world.take_log().size() == services);
+  CHECK(world.sync_state() == "synced");
+
+  // All are touched at once, and none is in motion until it was looked at.
+  world.events.push_back(ShutdownRequested{true});
+  world.step();
+  CHECK(world.take_log().size() == 4);
+  CHECK(world.reconciler->has_more());
+  CHECK(world.reconciler->next_deadline() == world.now.instant);
+  CHECK(world.sync_state() == "progressing");
+  CHECK_FALSE(world.has_exited);
+  world.settle();
+  CHECK(world.take_log().size() == services - 4);
+  CHECK_FALSE(world.reconciler->has_more());
+  CHECK(world.has_exited);
+}

@@ -108,7 +108,7 @@ struct Reconciler::State {
   void take(const ProcessEvent& event);  // the lifecycle's own
 
   // --- scheduling ---
-  void touch(Service& service);  // look at it again in this step
+  void touch(Service& service);  // look at it again in this step, or the next
   void touch_all();
   void touch_neighbours(Service& service);  // and at all that it may concern
   void evaluate(Service& service);

@@ -139,6 +139,11 @@ void LinuxProcessDriver::track(ServiceId service, Pid pid) {
       .service = service, .pid = pid, .status = {.kind = ExitStatus::Kind::unknown, .value = 0}});
 }
 
+void LinuxProcessDriver::spawn(const Spawn& command) {
+  send_signals();
+  begin_spawn(command, true);
+}
+
 void LinuxProcessDriver::begin_spawn(const Spawn& command, bool may_have_namespace) {
   if (std::optional<SpawnFault> fault = try_spawn(command, may_have_namespace))
     end_spawn(command, may_have_namespace, std::unexpected(*std::move(fault)));
@@ -154,7 +159,7 @@ void LinuxProcessDriver::end_spawn(const Spawn& command, bool may_have_namespace
                                       .message = outcome.error().message});
     return;
   }
-  membership_.add(command.service, outcome->main);
+  membership_.add_leader(command.service, outcome->main);
   if (outcome->init != 0) add_init(command.service, outcome->init, outcome->main);
   spawned_.emplace_back(Spawned{.service = command.service, .spawn = command.spawn, .pid = outcome->main});
 }
@@ -171,8 +176,13 @@ void LinuxProcessDriver::settle_spawns() {
     settle_first_spawn();
 }
 
-std::vector<SpawnOutcome> LinuxProcessDriver::take_spawned() {
+void LinuxProcessDriver::settle() {
+  send_signals();
   settle_spawns();
+}
+
+std::vector<SpawnOutcome> LinuxProcessDriver::take_spawned() {
+  settle();
   return std::exchange(spawned_, {});
 }
 
@@ -239,7 +249,7 @@ std::optional<SpawnFault> LinuxProcessDriver::try_spawn(const Spawn& command, bo
   while (spawner_.underway() == Spawner::max_underway)
     settle_first_spawn();
   std::optional<SpawnFault> fault =
-      spawner_.begin(std::move(spec), journal_.fd(), RunJournal::spawn_line(command), place->for_spawn());
+      spawner_.begin(std::move(spec), journal_.fd(), journal_.spawn_line(command), place->for_spawn());
   if (!fault) underway_.push_back({command, may_have_namespace, *std::move(place), std::move(connections)});
   return fault;
 }
@@ -264,7 +274,7 @@ std::expected<Pid, SpawnFault> LinuxProcessDriver::try_probe(const StartProbe& c
 }
 
 void LinuxProcessDriver::start_probe(const StartProbe& command) {
-  settle_spawns();
+  settle();
   probes_.cancel(command.service);
   auto fail_probe = [&](std::string why) {
     post(ProbeFinished{.service = command.service, .is_healthy = false, .detail = std::move(why)});
@@ -321,16 +331,27 @@ void LinuxProcessDriver::signal_process(ServiceId service, Pid pid, const Kill& 
 }
 
 // A process that the agent has spawned leads a session, and so a process group for as long as it lives: one system call
-// reaches what most services consist of. False where a process is another's child and may lead no group.
+// reaches what most services consist of. False where a process is another's child and may lead no group. The signals
+// of many services are sent in one go: between two of them the other processors would fall asleep, and to wake one up
+// costs more than the signal.
 bool LinuxProcessDriver::signal_process_groups(const Kill& command) {
   for (Pid pid : {command.main_pid, command.control_pid}) {
-    if (pid != 0 && (!ExitWatcher::is_child(pid) || ::getpgid(pid) != pid)) return false;
+    if (pid == 0 || membership_.is_leader(pid)) continue;
+    // A process that is known and not watched is a child that was not reaped yet: its number is its own.
+    bool is_child = membership_.is_known(pid) && !exits_.is_watched(pid);
+    if (!is_child || ::getpgid(pid) != pid) return false;
   }
   for (Pid pid : {command.main_pid, command.control_pid}) {
-    if (pid == 0 || ::kill(-pid, command.signal) != 0) continue;
-    if (command.sends_sighup) ::kill(-pid, SIGHUP);
+    if (pid != 0) signals_.push_back({pid, command.signal, command.sends_sighup});
   }
   return true;
+}
+
+void LinuxProcessDriver::send_signals() {
+  for (const GroupSignal& signal : signals_) {
+    if (::kill(-signal.leader, signal.number) == 0 && signal.sends_sighup) ::kill(-signal.leader, SIGHUP);
+  }
+  signals_.clear();
 }
 
 // `after_groups`: those of the process groups have the signal, and only have to go on if they were stopped. To tell
@@ -393,8 +414,10 @@ void LinuxProcessDriver::kill(const Kill& command) {
   }
   state->group_kill.reset();
   bool is_final = command.signal == SIGKILL;
-  if (command.whole_group && is_final) kill_group(*state, command);
-  if (!command.whole_group || is_final || !signal_group(*state, command)) {
+  bool is_asked_for = command.whole_group && !is_final && signal_group(*state, command);
+  if (!is_asked_for) {
+    send_signals();
+    if (command.whole_group && is_final) kill_group(*state, command);
     for (Pid pid : {command.main_pid, command.control_pid}) {
       if (pid != 0) signal_process(command.service, pid, command);
     }
@@ -451,7 +474,7 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
 }
 
 void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
-  settle_spawns();
+  settle();
   Service* state = find(command.service);
   if (state == nullptr) return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
   state->awaits_main_pid = command.unit;
@@ -510,7 +533,7 @@ Pid LinuxProcessDriver::guess_main_pid(ServiceId service, const Service& state) 
 }
 
 void LinuxProcessDriver::clean_up(const CleanUp& command) {
-  settle_spawns();
+  settle();
   Service* state = find(command.service);
   if (state != nullptr) stop_waiting(command.service, *state);
   const Unit& unit = *command.unit;
@@ -528,12 +551,12 @@ void LinuxProcessDriver::clean_up(const CleanUp& command) {
 // --- telling ---
 
 void LinuxProcessDriver::post(Event event) {
+  if (pending_.empty()) ::eventfd_write(wake_.get(), 1);
   pending_.push_back(std::move(event));
-  ::eventfd_write(wake_.get(), 1);
 }
 
 std::vector<Event> LinuxProcessDriver::drain() {
-  settle_spawns();
+  settle();
   eventfd_t count;
   ::eventfd_read(wake_.get(), &count);
   std::vector<Event> events;

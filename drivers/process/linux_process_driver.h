@@ -50,7 +50,7 @@ class LinuxProcessDriver final : public ProcessDriver {
 
   std::vector<AdoptedService> take_adopted() override { return journal_.take_adopted(); }
   void adopt(ServiceId service, const AdoptedService& adopted) override;
-  void spawn(const Spawn& command) override { begin_spawn(command, true); }
+  void spawn(const Spawn& command) override;
   std::vector<SpawnOutcome> take_spawned() override;
   void kill(const Kill& command) override;
   void await_main_pid(const AwaitMainPid& command) override;
@@ -96,8 +96,10 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::optional<SpawnFault> try_spawn(const Spawn& command, bool may_have_namespace);
   void end_spawn(const Spawn& command, bool may_have_namespace, const Spawner::Outcome& outcome);
   void settle_first_spawn();
-  // Waits until no process is on its way: before anything is done with processes that there are.
+  // Waits until no process is on its way.
   void settle_spawns();
+  // That, and sends what is to be sent: before anything else is done with processes that there are.
+  void settle();
   void compact_journal_if_large();
   std::expected<Pid, SpawnFault> try_probe(const StartProbe& command, int output);
   void track(ServiceId service, Pid pid);
@@ -143,6 +145,7 @@ class LinuxProcessDriver final : public ProcessDriver {
 
   void signal_process(ServiceId service, Pid pid, const Kill& command);
   bool signal_process_groups(const Kill& command);
+  void send_signals();
   void signal_rest(const Kill& command, bool after_groups);
   bool signal_group(Service& state, const Kill& command);
   void kill_group(Service& state, const Kill& command);
@@ -183,8 +186,15 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::set<ServiceId> waiting_;               // to be looked at again whenever a process ends
   Reminders late_signals_;                    // of group_kill
   Reminders oom_looks_;                       // of a v1 memory group in which memory ran out
-  std::deque<SpawnUnderway> underway_;        // in the Spawner's order
-  std::vector<SpawnOutcome> spawned_;         // not taken yet
+  // To a process group, by its leader's number.
+  struct GroupSignal {
+    Pid leader;
+    int number;
+    bool sends_sighup;
+  };
+  std::vector<GroupSignal> signals_;    // not sent yet
+  std::deque<SpawnUnderway> underway_;  // in the Spawner's order
+  std::vector<SpawnOutcome> spawned_;   // not taken yet
   std::vector<Event> pending_;
   std::set<std::string> told_unavailable_;
   std::vector<std::string> unavailable_;  // not taken yet

@@ -84,7 +84,7 @@ std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_pl
 }
 
 void LinuxProcessDriver::adjust_limits(const AdjustLimits& command) {
-  settle_spawns();
+  settle();
   const Unit& unit = *command.unit;
   Service* state = find(command.service);
   if (!limits_ || state == nullptr) return;
@@ -169,7 +169,7 @@ bool LinuxProcessDriver::was_oom_killed(ServiceId service, Service& state, const
 }
 
 SurvivorsFound LinuxProcessDriver::find_survivors(const FindSurvivors& command) {
-  settle_spawns();
+  settle();
   SurvivorsFound found{.service = command.service, .processes = ""};
   std::size_t count = 0;
   for (Pid pid : members_but_inits(command.service)) {

@@ -44,6 +44,16 @@ bool Membership::add(ServiceId service, Pid pid) {
   return true;
 }
 
+void Membership::add_leader(ServiceId service, Pid pid) {
+  add(service, pid);
+  known_.at(pid).is_leader = true;
+}
+
+bool Membership::is_leader(Pid pid) const {
+  auto found = known_.find(pid);
+  return found != known_.end() && found->second.is_leader;
+}
+
 std::optional<ServiceId> Membership::remove(Pid pid) {
   std::optional<ServiceId> owner;
   may_have_new_orphans_ = true;

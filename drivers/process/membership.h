@@ -30,6 +30,8 @@ class Membership {
   // A process that the service is known to have, until removed: one it spawned (which leads a session) or its main one.
   // False where it was known before.
   bool add(ServiceId service, Pid pid);
+  // The same of a child that was spawned for it: it leads a session, and so its group, for as long as it is known.
+  void add_leader(ServiceId service, Pid pid);
   // Any process that was reaped, a known one or not. The service it was added to, if it was.
   std::optional<ServiceId> remove(Pid pid);
   void forget(ServiceId service);
@@ -40,6 +42,8 @@ class Membership {
   bool is_empty(ServiceId service);
   // Whether a process that was added lives, as far as was told.
   bool has_known(ServiceId service) const;
+  bool is_known(Pid pid) const { return known_.contains(pid); }
+  bool is_leader(Pid pid) const;
   // The service that a living process belongs to.
   std::optional<ServiceId> service_of(Pid pid);
 
@@ -60,6 +64,7 @@ class Membership {
   struct Known {
     ServiceId service;
     Pid next = 0;  // 0: the last
+    bool is_leader = false;
   };
 
   const Run* find(ServiceId service) const;

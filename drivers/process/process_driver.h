@@ -1,9 +1,9 @@
 // Everything the agent asks of the kernel about processes, behind one seam: the Linux implementation, and a fake
 // that the agent's tests drive by hand (fake_process_driver.h).
 //
-// Commands are carried out at once, on the thread that owns the decisions; only processes that are made one after
-// another may still be on their way to their programs, until take_spawned() is asked. What happens later (exits,
-// readiness, emptied services) is collected as Events: when fd() becomes readable, drain() hands them over.
+// Commands are carried out on the thread that owns the decisions, at once or, of those that are alike, many together:
+// processes may still be on their way to their programs and signals unsent until take_spawned() is asked. What happens
+// later (exits, readiness, emptied services) is collected as Events: when fd() becomes readable, drain() hands them over.
 #pragma once
 
 #include <string>

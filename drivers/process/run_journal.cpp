@@ -1,13 +1,13 @@
 #include "drivers/process/run_journal.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <map>
 #include <optional>
 
 #include "drivers/base/atomic_file.h"
 #include "drivers/base/system_call.h"
+#include "drivers/process/child.h"
 #include "drivers/process/proc_files.h"
 #include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
@@ -19,6 +19,7 @@ constexpr std::string_view format_name = "gitproc-runs";
 constexpr std::string_view format_version = "1";
 constexpr std::string_view line_end = ".";
 constexpr std::size_t max_fields = 12;
+constexpr unsigned max_spawn_lines = 2;  // the init's and the main process's
 
 std::string header_line(std::string_view boot_id) {
   return std::string(format_name) + " " + std::string(format_version) + " " + std::string(boot_id) + " .\n";
@@ -306,7 +307,9 @@ std::string RunJournal::spawn_line(const Spawn& spawn) {
   service.fingerprint = spawn.unit->fingerprint;
   service.invocation = spawn.invocation;
   service.restarts = spawn.restarts;
-  return spawn_line_of(service, spawn.phase, spawn.command_index);
+  std::string line = spawn_line_of(service, spawn.phase, spawn.command_index);
+  bytes_ += max_spawn_lines * (line.size() + max_record_tail_bytes);
+  return line;
 }
 
 Result<void> RunJournal::append(const RunRecord& record, Instant now) {
@@ -322,16 +325,11 @@ Result<void> RunJournal::append(const RunRecord& record, Instant now) {
     case RunRecord::Kind::ended: line += "ended " + record.name + latch_text(record.latch) + " .\n"; break;
     case RunRecord::Kind::forgotten: line += "forgotten " + record.name + " .\n"; break;
   }
+  bytes_ += line.size();
   if (int error_number = write_all(fd_.get(), line); error_number != 0) {
     return fail_with_errno("cannot write '" + path_ + "'", error_number);
   }
   return {};
-}
-
-bool RunJournal::is_large() const {
-  struct stat status;
-  return ::fstat(fd_.get(), &status) == 0 &&
-         static_cast<std::uint64_t>(status.st_size) >= next_compaction_bytes_;
 }
 
 Result<void> RunJournal::compact() {
@@ -356,6 +354,7 @@ Result<void> RunJournal::replace(const std::string& contents) {
     fd_.reset(::fcntl(file->get(), F_DUPFD_CLOEXEC, 3));
     if (!fd_) return fail_with_errno("cannot open '" + path_ + "'");
   }
+  bytes_ = contents.size();
   next_compaction_bytes_ = std::max(compaction_bytes, 4 * static_cast<std::uint64_t>(contents.size()));
   return {};
 }

@@ -57,13 +57,14 @@ class RunJournal {
   // The descriptor (O_APPEND, close-on-exec, as low as can be had) that a spawned process writes its line to.
   int fd() const { return fd_.get(); }
 
-  // The line of a spawn up to its pid; the child appends "PID BOOTTIME_USEC .\n".
-  static std::string spawn_line(const Spawn& spawn);
+  // The line of a spawn up to its pid; the child appends "PID BOOTTIME_USEC .\n", and may write it twice.
+  std::string spawn_line(const Spawn& spawn);
 
   // Error: the line could not be written whole (a full disk).
   Result<void> append(const RunRecord& record, Instant now);
 
-  bool is_large() const;
+  // Counted by the lines that were given out to be written: to ask for the size would cost each of them a system call.
+  bool is_large() const { return bytes_ >= next_compaction_bytes_; }
   // Called while no child is between clone and execve, so that no line is lost to the file that is replaced. Where
   // compacting fails, the journal goes on growing and is large again when it has doubled.
   Result<void> compact();
@@ -76,6 +77,7 @@ class RunJournal {
   std::string boot_id_;
   UniqueFd fd_;
   std::vector<AdoptedService> adopted_;
+  std::uint64_t bytes_ = 0;  // that the file has at most
   std::uint64_t next_compaction_bytes_ = compaction_bytes;
 };
 

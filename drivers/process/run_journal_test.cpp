@@ -125,7 +125,7 @@ TEST_CASE("torn, damaged and foreign text tells nothing, and hurts nothing besid
   CHECK(replay_run_journal("", "boot", is_alive).empty());
 }
 
-void write_spawn(const RunJournal& journal, const std::string& name, Pid pid) {
+void write_spawn(RunJournal& journal, const std::string& name, Pid pid) {
   Spawn spawn;
   auto unit = std::make_shared<Unit>();
   unit->name = name;
@@ -133,7 +133,7 @@ void write_spawn(const RunJournal& journal, const std::string& name, Pid pid) {
   spawn.unit = unit;
   spawn.invocation = *InvocationId::parse(hex);
   spawn.restarts = 2;
-  std::string line = RunJournal::spawn_line(spawn) + std::to_string(pid) + " " +
+  std::string line = journal.spawn_line(spawn) + std::to_string(pid) + " " +
                      std::to_string(read_clocks().instant.time_since_epoch().count()) + " .\n";
   REQUIRE(write_all(journal.fd(), line) == 0);
 }

@@ -57,6 +57,7 @@ void World::start_agent() {
                               .verifies_signatures = policy_.is_set()};
   if (repository_.has_remote_in_reach())
     options.remote = {.poll_interval = std::chrono::minutes(1), .follows_force_push = follows_force_push_};
+  if (faults_.short_turns) options.services_per_step = 1 + static_cast<unsigned>(chance_.below(3));
   is_fetching_ = false;
   agent_ = std::make_unique<Agent>(std::move(options), disk_.state, adopted);
   agent_->submitted = agent_->durable = agent_->reconciler.durable_version();
@@ -161,10 +162,11 @@ void World::take_step() {
     applied_.push_back(*agent_->reconciler.durable().applied);
     if (applied_.size() > remembered_applied) applied_.erase(applied_.begin());
   }
+  bool had_reason = !events.empty() || agent_->reconciler.has_more();
   Commands commands = agent_->reconciler.step(events, now_);
   check_remote_base(base);
   checks_.decided(commands, agent_->reconciler.durable().followed, now_.instant);
-  checks_.stepped(!events.empty(), now_.instant, agent_->reconciler.next_deadline());
+  checks_.stepped(had_reason, now_.instant, agent_->reconciler.next_deadline());
   // What was found wrong in a decision is not carried out any more, but has to be seen.
   for (const Command& command : commands) {
     if (!checks_.failure().empty()) trace_.add(now_.instant, command);

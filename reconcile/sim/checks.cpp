@@ -469,8 +469,8 @@ void Checks::spawned(const Spawn& spawn, Pid pid, Instant now) {
   service.started_at = now;
 }
 
-void Checks::stepped(bool had_events, Instant now, Instant next_deadline) {
-  if (had_events || now != last_step_at_) idle_steps_ = 0;
+void Checks::stepped(bool had_reason, Instant now, Instant next_deadline) {
+  if (had_reason || now != last_step_at_) idle_steps_ = 0;
   last_step_at_ = now;
   if (next_deadline <= now && ++idle_steps_ > max_idle_steps) fail("a deadline stays in the past");
   if (now - second_began_at_ > std::chrono::seconds(1)) {

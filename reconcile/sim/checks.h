@@ -43,7 +43,7 @@ class Checks {
   void decided(const Commands& commands, const std::optional<Followed>& followed, Instant now);
   void spawning(const Spawn& spawn);
   void spawned(const Spawn& spawn, Pid pid, Instant now);
-  void stepped(bool had_events, Instant now, Instant next_deadline);
+  void stepped(bool had_reason, Instant now, Instant next_deadline);
   void asked_to_load(const LoadCommit& command);
   void asked(RequestId request, std::string words) { unanswered_.emplace(request, std::move(words)); }
   void answered(const Answer& answer, const DurableState& on_disk);

@@ -11,7 +11,7 @@ struct Faults {
   bool late_events = false;    // what happened is told late, and reordered across services
   bool stale_events = false;   // some are told twice
   bool slow_commands = false;  // the world goes on while a command is carried out
-  bool short_turns = false;    // few commands are carried out between two steps
+  bool short_turns = false;    // few commands between two steps, and few services looked at in one
   bool lagging_store = false;
   bool exec_failures = false;
   bool crashing_services = false;
