@@ -38,24 +38,23 @@ void add_commands(CLI::App& app, Session& session) {
   add_completion(app, session);
 }
 
-// The command that was meant, where the first word is none.
-std::string unknown_command(const CLI::App& app, const std::vector<std::string>& arguments) {
-  auto word = std::ranges::find_if(arguments, [](const std::string& a) { return !a.starts_with('-'); });
-  if (word == arguments.end()) return "";
+// The command that was meant, where a word was given in place of one.
+std::string unknown_command(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) return "";
+  const std::vector<std::string> unused = app.remaining();
+  auto word = std::ranges::find_if(unused, [](const std::string& a) { return !a.starts_with('-'); });
+  if (word == unused.end()) return "";
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(command->get_name());
-  if (std::ranges::find(names, *word) != names.end()) return "";
   std::string text = "unknown command '" + for_terminal(*word) + "'";
   std::string_view meant = closest(*word, std::vector<std::string_view>(names.begin(), names.end()));
   if (!meant.empty()) text += "; did you mean '" + std::string(meant) + "'?";
   return text;
 }
 
-int report_usage(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments,
-                 Session& session) {
-  std::string message = app.get_subcommands().empty() ? unknown_command(app, arguments) : "";
-  session.err.line("gitproc: " + (message.empty() ? for_terminal(error.what()) : message));
+int report_usage(const CLI::App& app, const std::string& message, Session& session) {
+  session.err.line("gitproc: " + message);
   std::string command = app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " ";
   session.err.line("Try 'gitproc " + command + "--help'.");
   return usage_exit;
@@ -73,13 +72,16 @@ int run_command_line(const std::vector<std::string>& arguments, Session& session
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
+    if (std::string unknown = unknown_command(app); !unknown.empty())
+      return report_usage(app, unknown, session);
     session.out.stream() << app.help();  // of the command, where one was named
   } catch (const CLI::ParseError& error) {
     if (arguments.empty()) {
       session.err.stream() << app.help();
       return usage_exit;
     }
-    return report_usage(app, error, arguments, session);
+    std::string unknown = unknown_command(app);
+    return report_usage(app, unknown.empty() ? for_terminal(error.what()) : unknown, session);
   }
   // A full disk or a closed pipe must not pass for success.
   if (!session.out.stream().flush() && session.exit_code == ExitCode::done) {

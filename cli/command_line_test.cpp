@@ -123,6 +123,9 @@ Answers always(const Json& data) {
 TEST_CASE("mistakes of usage end with 2 and a hint") {
   CHECK(run({"stauts"}) ==
         Outcome{2, "", "gitproc: unknown command 'stauts'; did you mean 'status'?\nTry 'gitproc --help'.\n"});
+  CHECK(run({"stauts", "--help"}) == run({"stauts"}));
+  CHECK(run({"stauts", "web"}) == run({"stauts"}));
+  CHECK(run({"--socket", "/none"}).err.find("unknown command") == std::string::npos);
   CHECK(run({"start"}).exit_code == 2);
   CHECK(run({"start"}).err.ends_with("Try 'gitproc start --help'.\n"));
   CHECK(run({"logs", "web", "-n", "-1"}).exit_code == 2);
@@ -136,6 +139,7 @@ TEST_CASE("mistakes of usage end with 2 and a hint") {
 
 TEST_CASE("help is no mistake, for each command") {
   Outcome whole = run({"--help"});
+  CHECK(run({"--socket", "/none", "--help"}) == whole);
   CHECK(whole.exit_code == 0);
   for (const char* command :
        {"agent",   "status", "list",     "start",   "stop",       "restart",      "reload",
