@@ -51,7 +51,8 @@ TEST_CASE("a mistake in the configuration names its key") {
   CHECK(error_of(R"({"node": "../x"})") ==
         "config.json: 'node' must be a name without '/' that begins with no dot, not '../x'");
   CHECK(error_of(R"([1])") == "config.json: must be a JSON object");
-  CHECK(error_of("{") != "");
+  CHECK(error_of("{\n  \"branch\": main\n}") ==
+        "config.json: malformed JSON at line 2, column 13, near '\"branch\": m'");
 }
 
 TEST_CASE("HTTP, webhooks and notices are off unless they are set, and what is set is checked") {

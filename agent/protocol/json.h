@@ -1,6 +1,5 @@
-// JSON from and for the outside. What comes in is hostile until it is parsed here: its size is bounded by the
-// caller, its depth by max_json_depth before any value is built (nlohmann/json copies and prints recursively,
-// so that deep nesting would overflow the stack), and it must be UTF-8. No exception leaves these functions.
+// JSON from and for the outside: what comes in is read as drivers/base/json_reader.h does, its size bounded by the
+// caller.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +16,7 @@ using Json = nlohmann::json;
 
 inline constexpr std::size_t max_json_depth = 64;
 
-// One whole document (RFC 8259); an `invalid` error says what is wrong and at which byte (from 1).
+// One whole document, nested to max_json_depth; the errors are those of read_json.
 Result<Json> parse_json(std::string_view text);
 
 // On one line; bytes that are no UTF-8 (file names, log lines) become U+FFFD.

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "drivers/base/json_reader.h"
 #include "reconcile/base/civil.h"
 #include "reconcile/base/numbers.h"
 #include "reconcile/base/object_id.h"
@@ -152,43 +153,6 @@ OrderedJson encode_map(const Map& map) {
 }
 
 // --- reading ---
-
-// Says only whether the text is JSON and how deep it nests: nothing is built, so nothing can be overflowed.
-class DepthBound : public nlohmann::json_sax<Json> {
- public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool key(string_t&) override { return true; }
-  bool start_object(std::size_t) override { return enter(); }
-  bool start_array(std::size_t) override { return enter(); }
-  bool end_object() override { return leave(); }
-  bool end_array() override { return leave(); }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    fault_ = "not JSON, at byte " + std::to_string(position);
-    return false;
-  }
-
-  const std::string& fault() const { return fault_; }
-
- private:
-  bool enter() {
-    if (++depth_ <= state_depth_limit) return true;
-    fault_ = "nested deeper than " + std::to_string(state_depth_limit);
-    return false;
-  }
-  bool leave() {
-    --depth_;
-    return true;
-  }
-
-  unsigned depth_ = 0;
-  std::string fault_;
-};
 
 // Faults that are listed one by one; a file with more is no better described by all of them.
 constexpr std::size_t remark_limit = 20;
@@ -493,13 +457,12 @@ std::string encode_state(const DurableState& state) {
 }
 
 Result<DecodedState> decode_state(std::string_view text) {
-  DepthBound bound;
-  if (!Json::sax_parse(text, &bound)) return fail(bound.fault(), ErrorCode::invalid);
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return fail("not a JSON object", ErrorCode::invalid);
+  const Result<Json> json = read_json(text, state_depth_limit);
+  if (!json) return std::unexpected(json.error());
+  if (!json->is_object()) return fail("not a JSON object", ErrorCode::invalid);
 
   DecodedState decoded;
-  Object root(json, "", decoded);
+  Object root(*json, "", decoded);
   const Json* schema = root.take("schema");
   if (schema == nullptr || *schema != Json(state_schema_version)) remark(decoded.faults, "schema");
   decode_commit(root, "applied", decoded, decoded.state.applied);

@@ -159,13 +159,13 @@ TEST_CASE("a history longer than what is kept loses its oldest entries") {
 }
 
 TEST_CASE("what holds no state is an error, however it is malformed") {
-  CHECK(decode_state("").error().message == "not JSON, at byte 1");
-  CHECK(decode_state("{\"schema\":1").error().message == "not JSON, at byte 12");
+  CHECK(decode_state("").error().message == "malformed JSON at line 1, column 1");
+  CHECK(decode_state("{\"schema\":\n1").error().message.starts_with("malformed JSON at line 2, column 2"));
   CHECK(decode_state("{\"schema\":\"\xFF\"}").error().code == ErrorCode::invalid);
   CHECK(decode_state("{\"schema\":1e999}").error().code == ErrorCode::invalid);
   CHECK(decode_state(std::string(4096, '\0')).error().code == ErrorCode::invalid);
   CHECK(decode_state("[]").error().message == "not a JSON object");
-  CHECK(decode_state(nested(200'000)).error().message == "nested deeper than 16");
+  CHECK(decode_state(nested(200'000)).error().message == "JSON is nested deeper than 16");
   CHECK(decode_state(nested(14)).has_value());
 }
 

@@ -56,11 +56,11 @@ TEST_CASE("a torn file is set aside under the first free name, and the next load
     std::string torn = "{\"torn\": " + std::to_string(n);
     REQUIRE(replace_file(path, torn, 0600));
     std::string aside = path + ".damaged-" + std::to_string(n);
-    CHECK(store.load() ==
-          LoadedState{{},
-                      {},
-                      "'" + path + "' is damaged: not JSON, at byte " + std::to_string(torn.size() + 1) +
-                          "; set aside as '" + aside + "'"});
+    CHECK(store.load() == LoadedState{{},
+                                      {},
+                                      "'" + path + "' is damaged: malformed JSON at line 1, column " +
+                                          std::to_string(torn.size() + 1) + ", near '" + std::to_string(n) +
+                                          "'; set aside as '" + aside + "'"});
     CHECK(read_file(aside, 100) == torn);
     CHECK(store.load() == LoadedState{});
   }
