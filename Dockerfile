@@ -1,7 +1,8 @@
-# The agent as PID 1 of a container: it reaps orphans, and `docker stop` ends all services in order.
+# The agent as PID 1 of a container: it reaps orphans, and `docker stop` ends all services in order. Each has its
+# TimeoutStopSec= for that (90 s unless set), but Docker kills everything after the stop timeout (10 s unless set).
 #
 #   docker build -t gitproc .
-#   docker run -v /srv/services:/etc/gitproc/services -v gitproc-state:/var/lib/gitproc gitproc
+#   docker run --stop-timeout 120 -v /srv/services:/etc/gitproc/services -v gitproc-state:/var/lib/gitproc gitproc
 FROM debian:12 AS build
 WORKDIR /source
 COPY dev .
