@@ -1,11 +1,14 @@
 // What `gitproc events` shows: the last announcements of the Reconciler, and whoever follows them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "reconcile/base/time.h"
@@ -21,23 +24,14 @@ struct LoggedEvent {
 class EventLog {
  public:
   static constexpr std::size_t limit = 1000;
+  // Of one text of an event; what is beyond is cut off.
+  static constexpr std::size_t max_text_bytes = 0xFFFF;
   using Follower = std::function<void(const LoggedEvent&)>;
 
-  void add(LoggedEvent event) {
-    for (const auto& [id, follower] : followers_)
-      follower(event);
-    events_.push_back(std::move(event));
-    if (events_.size() > limit) events_.pop_front();
-  }
+  void add(const LoggedEvent& event);
 
   // The newest `count` events that concern `service` ("": all), oldest first.
-  std::vector<LoggedEvent> last(std::size_t count, const std::string& service) const {
-    std::vector<LoggedEvent> found;
-    for (auto event = events_.rbegin(); event != events_.rend() && found.size() < count; ++event) {
-      if (service.empty() || event->event.service == service) found.push_back(*event);
-    }
-    return {found.rbegin(), found.rend()};
-  }
+  std::vector<LoggedEvent> last(std::size_t count, std::string_view service) const;
 
   // A follower must not follow or unfollow from within its call.
   std::uint64_t follow(Follower follower) {
@@ -47,7 +41,10 @@ class EventLog {
   void unfollow(std::uint64_t id) { followers_.erase(id); }
 
  private:
-  std::deque<LoggedEvent> events_;
+  // An event is kept as one piece of memory, a third of what its strings would take; see event_log.cpp.
+  using Packed = std::unique_ptr<std::byte[]>;
+
+  std::deque<Packed> events_;
   std::map<std::uint64_t, Follower> followers_;
   std::uint64_t last_id_ = 0;
 };

@@ -84,15 +84,17 @@ Diagnostics check_against_machine(const Unit& unit, const SourceReader& read, bo
   };
   for (ExecPhase phase : phases) {
     for (const ExecCommand& command : unit.commands(phase)) {
-      if (is_executable(command.path)) continue;
+      if (is_executable(command.program())) continue;
       std::string name(directive_of(phase));
-      warn(name, command.path,
-           name + "= names '" + printable(command.path) + "', which is no executable on this machine");
+      warn(name, command.program(),
+           name + "= names '" + printable(command.program()) + "', which is no executable on this machine");
     }
   }
-  if (const std::optional<ExecCommand>& probe = unit.health->command; probe && !is_executable(probe->path)) {
-    warn("HealthCheckExec", probe->path,
-         "HealthCheckExec= names '" + printable(probe->path) + "', which is no executable on this machine");
+  if (const std::optional<ExecCommand>& probe = unit.health->command;
+      probe && !is_executable(probe->program())) {
+    warn("HealthCheckExec", probe->program(),
+         "HealthCheckExec= names '" + printable(probe->program()) +
+             "', which is no executable on this machine");
   }
   if (!unit.exec->user.empty() && !has_user(unit.exec->user)) {
     warn("User", unit.exec->user, "there is no user '" + printable(unit.exec->user) + "' on this machine");

@@ -41,7 +41,7 @@ void Reconciler::State::take(const ServiceRequested& event) {
     case ServiceVerb::restart: request_restart(*service, event); break;
     case ServiceVerb::reload: request_reload(*service, event); break;
   }
-  changed.insert(service->id);
+  changed.push_back(service->id);
   touch(*service);
   touch_neighbours(*service);
 }

@@ -278,8 +278,10 @@ void Reconciler::State::check_trial() {
   if (!trial_pending.empty()) {
     if (now.instant < trial_deadline) return;
     // Who only waits is not what failed, unless nobody else did.
-    std::set<ServiceId> culprits = trial_pending;
-    std::erase_if(culprits, [this](ServiceId id) { return table.at(id)->wait != Wait::none; });
+    ServiceSet culprits;
+    for (ServiceId id : trial_pending) {
+      if (table.at(id)->wait == Wait::none) culprits.insert(id);
+    }
     return fail_trial(culprits.empty() ? trial_pending : culprits);
   }
   // All are well now. A time that began before the deadline may come to its end.
@@ -295,7 +297,7 @@ void Reconciler::State::pass_trial() {
   if (durable.trial) change_durable().trial.reset();
 }
 
-void Reconciler::State::fail_trial(const std::set<ServiceId>& culprits) {
+void Reconciler::State::fail_trial(const ServiceSet& culprits) {
   std::string reason = describe(culprits);
   DurableState& state = change_durable();
   for (ServiceId id : culprits) {

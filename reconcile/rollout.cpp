@@ -434,7 +434,7 @@ void Reconciler::State::resume_adopted() {
 
 // Services that an earlier agent started from a unit of neither the commit it had applied nor the one wanted now.
 void Reconciler::State::replace_unknown_units() {
-  for (ServiceId id : std::set<ServiceId>(unknown_units)) {
+  for (ServiceId id : ServiceSet(unknown_units)) {
     Service& service = *table.at(id);
     if (service.desired) {
       apply_difference(service);
@@ -500,7 +500,7 @@ void Reconciler::State::stamp(Service& service) {
 
 void Reconciler::State::apply_difference(Service& service) {
   UnitDifference change = difference(*service.life.unit(), *service.desired);
-  if (unknown_units.erase(service.id) != 0) {
+  if (unknown_units.erase(service.id)) {
     change = {ChangeEffect::restart, {"what it was started from is not known any more"}};
   }
   bool was_to_restart = service.restart_intent || !service.preflight_error.empty();
@@ -634,7 +634,7 @@ void Reconciler::State::set_outcome(Outcome reached, std::string message) {
   emit(Announce{"", std::string(to_string(reached)), "", "", entry->message, current->id});
 }
 
-std::string Reconciler::State::describe(const std::set<ServiceId>& services) const {
+std::string Reconciler::State::describe(const ServiceSet& services) const {
   std::string text;
   std::size_t named = 0;
   for (ServiceId id : services) {

@@ -395,7 +395,7 @@ bool Reconciler::State::is_bad(const Service& service) const {
 }
 
 void Reconciler::State::after_change(Service& service) {
-  changed.insert(service.id);
+  changed.push_back(service.id);
 
   bool is_up = !service.life.is_down();
   if (is_up != service.is_counted_up) {

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "reconcile/base/service_set.h"
 #include "reconcile/command.h"
 #include "reconcile/durable.h"
 #include "reconcile/event.h"
@@ -190,7 +191,7 @@ struct Reconciler::State {
   void set_outcome(Outcome reached, std::string message);
   HistoryEntry* history_of_current();  // to be changed; null when there is none
   std::string bad_services() const { return describe(bad); }
-  std::string describe(const std::set<ServiceId>& services) const;
+  std::string describe(const ServiceSet& services) const;
   void lift_pin(std::string why);
   // A rollback that cannot be: the pin is what it was before.
   void undo_pin(const std::string& why);
@@ -223,7 +224,7 @@ struct Reconciler::State {
   bool is_trial_watched() const;
   Instant trial_due() const;
   void check_trial();
-  void fail_trial(const std::set<ServiceId>& culprits);
+  void fail_trial(const ServiceSet& culprits);
   void drop_retreat();
   void supersede_retreat();  // where it has not begun
   void clear_denials_of_current();
@@ -279,12 +280,12 @@ struct Reconciler::State {
   ServiceTable table;
   std::deque<ServiceId> queue;
   std::set<std::pair<Instant, ServiceId>> timers;
-  std::set<ServiceId> bad;           // failed, unhealthy, in backoff, or waiting for such
-  std::set<ServiceId> in_motion;     // starting, stopping, reloading or marked
+  ServiceSet bad;                    // failed, unhealthy, in backoff, or waiting for such
+  ServiceSet in_motion;              // starting, stopping, reloading or marked
   std::array<unsigned, 9> counts{};  // shown services, by ServiceState
   unsigned up = 0;                   // services that are not down
   std::map<ServiceId, std::vector<WaitingRequest>> waiting;
-  std::set<ServiceId> changed;              // in this step, for waiting requests
+  std::vector<ServiceId> changed;           // lately, some of them twice, for waiting requests
   std::map<ServiceId, PutBacks> put_backs;  // of those whose limits were changed by others lately
   bool is_shutting_down = false;
 
@@ -297,12 +298,12 @@ struct Reconciler::State {
   std::map<std::string, AdoptedService, std::less<>> adopted;  // until the first commit is there
   std::vector<ProcessExited> early_exits;                      // of services that are not adopted yet
   std::vector<ServiceId> just_adopted;
-  std::set<ServiceId> unknown_units;  // adopted, but started from a unit that was not found (again)
-  bool is_booting = true;             // the applied commit is loaded first, to know what runs
-  bool is_boot_unread = false;        // it could not be read
-  std::optional<ObjectId> loading;    // LoadCommit under way
-  std::string loading_branch;         // as whose tip; "" by name
-  std::optional<CommitInfo> loaded;   // what `staged` leads to
+  ServiceSet unknown_units;          // adopted, but started from a unit that was not found (again)
+  bool is_booting = true;            // the applied commit is loaded first, to know what runs
+  bool is_boot_unread = false;       // it could not be read
+  std::optional<ObjectId> loading;   // LoadCommit under way
+  std::string loading_branch;        // as whose tip; "" by name
+  std::optional<CommitInfo> loaded;  // what `staged` leads to
   std::map<std::string, UnitPtr, std::less<>> staged;  // differences from what services have as `desired`
   bool has_staged_commit = false;                      // `loaded` is not acted on yet
   std::optional<CommitInfo> exporting;                 // its tree is being exported
@@ -326,14 +327,14 @@ struct Reconciler::State {
   bool is_provisional = false;  // what runs is known as far as commits could be read
   Outcome outcome = Outcome::progressing;
   Instant applying_since{};
-  std::array<std::set<ServiceId>, 3> unsettled;  // by Wave
+  std::array<ServiceSet, 3> unsettled;  // by Wave
   Instant healthy_at = never;
   std::vector<WaitingSync> syncs;
 
   // The trial of the current commit, if it is on one.
-  std::set<ServiceId> on_trial;
-  std::set<ServiceId> trial_pending;  // of these, not well
-  std::set<ServiceId> trial_failed;   // of these, beyond hope
+  ServiceSet on_trial;
+  ServiceSet trial_pending;  // of these, not well
+  ServiceSet trial_failed;   // of these, beyond hope
   Instant trial_deadline = never;
   Instant trial_passes_at = never;
   bool is_target_news = false;  // decided at the end of a step: look again for what to load

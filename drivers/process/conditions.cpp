@@ -102,7 +102,7 @@ std::string find_missing_executable(const Unit& unit) {
   for (ExecPhase phase : phases) {
     for (const ExecCommand& command : unit.commands(phase)) {
       if (command.ignores_failure) continue;
-      Result<std::string> path = find_executable(command.path);
+      Result<std::string> path = find_executable(command.program());
       if (!path) return path.error().message;
       struct stat status{};
       if (::stat(path->c_str(), &status) != 0)

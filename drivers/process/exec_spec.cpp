@@ -243,7 +243,7 @@ ExecSpec make_spec(const Spawn& spawn, const ExecCommand& command, const ExecFac
 
   ExecSpec spec;
   spec.service = unit.name;
-  spec.path = command.path;
+  spec.path = command.program();
   bool has_variables =
       command.expands_environment && std::ranges::any_of(command.arguments, [](const std::string& argument) {
         return argument.find('$') != std::string::npos;

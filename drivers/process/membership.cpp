@@ -25,12 +25,7 @@ void Membership::begin(ServiceId service, const std::string& name, const Invocat
                        bool is_adopted) {
   Run& run = runs_[index_of(service)];
   if (run.invocation == invocation) return;
-  if (cgroups_ != nullptr) {
-    services_by_name_[name] = service;
-  } else {
-    services_by_invocation_.erase(run.invocation);
-    services_by_invocation_[invocation] = service;
-  }
+  if (cgroups_ != nullptr) services_by_name_[name] = service;
   run.name = name;
   run.invocation = invocation;
   run.is_adopted = is_adopted;
@@ -91,7 +86,6 @@ void Membership::forget(ServiceId service) {
   auto found = runs_.find(index_of(service));
   if (found == runs_.end()) return;
   const Run& run = found->second;
-  services_by_invocation_.erase(run.invocation);
   services_by_name_.erase(run.name);
   for (Pid pid : known_of(run))
     known_.erase(pid);
@@ -187,8 +181,11 @@ std::optional<ServiceId> Membership::owner_by_marks(Pid pid) const {
   if (std::optional<ServiceId> owner = owner_by_session(stat->session)) return owner;
   std::optional<InvocationId> invocation = InvocationId::parse(invocation_of_process(pid));
   if (!invocation) return std::nullopt;
-  auto owner = services_by_invocation_.find(*invocation);
-  return owner != services_by_invocation_.end() ? std::optional(owner->second) : std::nullopt;
+  // An orphan that has left its session is rare, and to compare what 1,000 services have costs less than to read what
+  // it carries: an index would cost each service more than this ever does.
+  auto owner =
+      std::ranges::find_if(runs_, [&](const auto& run) { return run.second.invocation == *invocation; });
+  return owner != runs_.end() ? std::optional(ServiceId{owner->first}) : std::nullopt;
 }
 
 void Membership::find_orphans() {

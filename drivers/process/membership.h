@@ -77,10 +77,8 @@ class Membership {
   const CgroupTree* cgroups_;
   std::unordered_map<std::uint32_t, Run> runs_;
   std::unordered_map<Pid, Known> known_;
-  // With cgroups, to know a service by its group; without, to know it by what its processes carry.
-  std::unordered_map<std::string, ServiceId> services_by_name_;
-  std::map<InvocationId, ServiceId> services_by_invocation_;
-  std::unordered_map<Pid, ServiceId> sessions_;  // whose leaders have ended
+  std::unordered_map<std::string, ServiceId> services_by_name_;  // with cgroups: whose group it is
+  std::unordered_map<Pid, ServiceId> sessions_;                  // whose leaders have ended
   // Children that the agent did not spawn; nullopt for those of no service.
   std::unordered_map<Pid, std::optional<ServiceId>> orphans_;
   bool may_have_new_orphans_ = true;

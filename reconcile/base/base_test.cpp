@@ -1,8 +1,14 @@
 #include "reconcile/base/defaulted.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
 #include "reconcile/base/diagnostic.h"
 #include "reconcile/base/numbers.h"
 #include "reconcile/base/object_id.h"
 #include "reconcile/base/rare.h"
+#include "reconcile/base/service_set.h"
 #include "reconcile/base/strings.h"
 #include "reconcile/base/time.h"
 #include "testing/catch.h"
@@ -43,8 +49,59 @@ TEST_CASE("a Defaulted compares by content, touched or not") {
   b.edit() = "x";
   CHECK_FALSE(a == b);
   a = b;
+  CHECK(&*a == &*b);
   b.edit() = "y";
   CHECK(*a == "x");
+  CHECK(*b == "y");
+  a.edit() = "z";
+  a = std::move(b);
+  CHECK(*a == "y");
+}
+
+TEST_CASE("what is equal can be held once, and is a value of its own all the same") {
+  Defaulted<std::string> a, b;
+  a.edit() = "x";
+  b.edit() = "x";
+  CHECK(&*a != &*b);
+  b.share(a);
+  CHECK(&*a == &*b);
+  a.edit() = "y";
+  CHECK(*b == "x");
+  b.share(a);
+  CHECK(*b == "x");
+  Defaulted<std::string> untouched;
+  b.edit() = "";
+  b.share(untouched);
+  CHECK(b->empty());
+  untouched.share(a);
+  CHECK(untouched->empty());
+}
+
+TEST_CASE("a set of services tells what a std::set would") {
+  ServiceSet set;
+  std::set<ServiceId> model;
+  CHECK(set.empty());
+  CHECK(set.begin() == set.end());
+  std::uint32_t state = 7;
+  for (int i = 0; i < 5000; ++i) {
+    state = state * 1664525u + 1013904223u;
+    ServiceId id{(state >> 16) % 200};
+    if ((state >> 8) % 2 == 0) {
+      set.insert(id);
+      model.insert(id);
+    } else {
+      CHECK(set.erase(id) == (model.erase(id) != 0));
+    }
+    REQUIRE(set.contains(id) == model.contains(id));
+    REQUIRE(set.size() == model.size());
+    REQUIRE(std::ranges::equal(set, model));
+  }
+  set.clear();
+  CHECK(set.empty());
+  CHECK_FALSE(set.contains(ServiceId{3}));
+  set = {ServiceId{1000}, ServiceId{0}, ServiceId{64}, ServiceId{63}};
+  CHECK(std::vector<ServiceId>(set.begin(), set.end()) ==
+        std::vector<ServiceId>{ServiceId{0}, ServiceId{63}, ServiceId{64}, ServiceId{1000}});
 }
 
 TEST_CASE("a Rare is a value of its own, or none") {

@@ -1,10 +1,10 @@
-// A value that is mostly at its default: costs one pointer until somebody changes it. Value semantics:
-// copies are deep, comparison is by content, and a Defaulted that was edited back to the default equals
-// one never touched.
+// A value that is mostly at its default: costs one pointer until somebody changes it. Value semantics: a copy shares
+// the content until one of the two is edited (copies may be made on any thread), comparison is by content, and a
+// Defaulted that was edited back to the default equals one never touched.
 #pragma once
 
-#include <compare>
-#include <memory>
+#include <atomic>
+#include <utility>
 
 namespace gitproc {
 
@@ -12,30 +12,49 @@ template <typename T>
 class Defaulted {
  public:
   Defaulted() = default;
-  Defaulted(const Defaulted& other) : value_(other.value_ ? std::make_unique<T>(*other.value_) : nullptr) {}
-  Defaulted(Defaulted&&) noexcept = default;
-  Defaulted& operator=(const Defaulted& other) {
-    value_ = other.value_ ? std::make_unique<T>(*other.value_) : nullptr;
+  Defaulted(const Defaulted& other) noexcept : content_(other.content_) {
+    if (content_ != nullptr) content_->owners.fetch_add(1, std::memory_order_relaxed);
+  }
+  Defaulted(Defaulted&& other) noexcept : content_(std::exchange(other.content_, nullptr)) {}
+  Defaulted& operator=(Defaulted other) noexcept {
+    std::swap(content_, other.content_);
     return *this;
   }
-  Defaulted& operator=(Defaulted&&) noexcept = default;
+  ~Defaulted() {
+    if (content_ != nullptr && content_->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) delete content_;
+  }
 
   const T& get() const {
     static const T default_value{};
-    return value_ ? *value_ : default_value;
+    return content_ != nullptr ? content_->value : default_value;
   }
   const T& operator*() const { return get(); }
   const T* operator->() const { return &get(); }
 
+  // Valid until the Defaulted is copied.
   T& edit() {
-    if (!value_) value_ = std::make_unique<T>();
-    return *value_;
+    bool is_own = content_ != nullptr && content_->owners.load(std::memory_order_acquire) == 1;
+    if (!is_own) {
+      Defaulted copy;
+      copy.content_ = new Content{get()};
+      *this = std::move(copy);
+    }
+    return content_->value;
   }
 
-  bool operator==(const Defaulted& other) const { return (!value_ && !other.value_) || get() == other.get(); }
+  // Takes the content of `other` for its own where the two are equal: it is then held once.
+  void share(const Defaulted& other) {
+    if (content_ != other.content_ && *this == other) *this = other;
+  }
+
+  bool operator==(const Defaulted& other) const { return content_ == other.content_ || get() == other.get(); }
 
  private:
-  std::unique_ptr<T> value_;
+  struct Content {
+    T value;
+    std::atomic<unsigned> owners = 1;
+  };
+  Content* content_ = nullptr;
 };
 
 }  // namespace gitproc

@@ -48,14 +48,15 @@ class Rare {
 class RareText {
  public:
   RareText() = default;
+  RareText(std::string text)
+      : text_(text.empty() ? nullptr : std::make_unique<std::string>(std::move(text))) {}
+  RareText(const char* text) : RareText(std::string(text)) {}
   RareText(const RareText& other)
       : text_(other.text_ ? std::make_unique<std::string>(*other.text_) : nullptr) {}
   RareText(RareText&&) noexcept = default;
   ~RareText() = default;
-  RareText& operator=(const RareText& other) { return *this = other.str(); }
-  RareText& operator=(RareText&&) noexcept = default;
-  RareText& operator=(std::string text) {
-    text_ = text.empty() ? nullptr : std::make_unique<std::string>(std::move(text));
+  RareText& operator=(RareText other) noexcept {
+    text_ = std::move(other.text_);
     return *this;
   }
   const std::string& str() const {

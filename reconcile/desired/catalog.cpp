@@ -54,7 +54,7 @@ class Update {
 
  public:
   Update(const Catalog::Options& options, CatalogIndex& index, CommitFiles& files)
-      : options_(options), index_(index), reader_(index, options, files) {}
+      : options_(options), index_(index), reader_(index, options, files, &scratch_) {}
 
   std::expected<CatalogUpdate, CatalogFailure> run(const std::vector<FileChange>& changes) {
     for (const FileChange& change : changes)
@@ -168,6 +168,8 @@ class Update {
   }
 
   Result<void> read_all(const NameSet& names) {
+    for (const std::string& name : names)
+      reader_.read_ahead(name);
     for (const std::string& name : names) {
       Result<ReadUnit> unit = reader_.read(name);
       if (!unit) return std::unexpected(unit.error());
@@ -343,8 +345,8 @@ class Update {
 
   const Catalog::Options& options_;
   CatalogIndex& index_;
-  UnitReader reader_;
   std::pmr::monotonic_buffer_resource scratch_;
+  UnitReader reader_;
   NameSet touched_names_{&scratch_}, touched_templates_{&scratch_}, touched_stems_{&scratch_};
   std::pmr::map<std::string, ReadUnit> read_{&scratch_};
 };

@@ -67,7 +67,7 @@ TEST_CASE("Units come, change and go with their files") {
 
   story.files.write("web.service", service("", "", "/bin/false"));
   CHECK(story.commit() == "web");
-  CHECK(story.unit("web").start.front().path == "/bin/false");
+  CHECK(story.unit("web").start.front().program() == "/bin/false");
 
   story.files.write("README.md", "bye");
   CHECK(story.commit() == "");
@@ -284,7 +284,7 @@ TEST_CASE("What cannot be read is neither deleted nor a mistake") {
   story.files.write("web.service", service("", "", "/bin/false"));
   story.files.lose("web.service");
   CHECK(story.commit().starts_with("unreadable: cannot read 'web.service': object "));
-  CHECK(story.unit("web").start.front().path == "/bin/true");
+  CHECK(story.unit("web").start.front().program() == "/bin/true");
 }
 
 TEST_CASE("What is required must be there, at the line that says so") {

@@ -79,6 +79,16 @@ Result<ReadUnit> UnitReader::read(const std::string& name) {
   return load(name, *main, std::move(result.note));
 }
 
+void UnitReader::read_ahead(const std::string& name) {
+  Diagnostics told_when_it_is_read;
+  std::optional<Fragment> main = find_fragment(name, told_when_it_is_read);
+  if (!main || !is_regular(main->entry.kind) || texts_ahead_.contains(main->entry.id)) return;
+  Result<std::string> text = files_.read(main->entry.id, max_unit_file_bytes);
+  if (!text || bytes_ahead_ + text->size() > max_cached_bytes) return;
+  bytes_ahead_ += text->size();
+  texts_ahead_.emplace(main->entry.id, *text);
+}
+
 std::optional<TreeEntry> UnitReader::entry_at(const std::string& path) const {
   if (const TreeEntry* entry = index_.entries.find(path)) return *entry;
   const std::string below = path + "/";
@@ -158,6 +168,8 @@ std::vector<UnitReader::Fragment> UnitReader::find_drop_ins(const std::string& n
 
 Result<std::optional<std::string>> UnitReader::read_text(const Fragment& fragment, std::size_t limit_bytes,
                                                          bool is_shared, Diagnostics& diagnostics) {
+  const auto ahead = texts_ahead_.find(fragment.entry.id);
+  if (ahead != texts_ahead_.end() && ahead->second.size() <= limit_bytes) return std::string(ahead->second);
   const auto cached = shared_texts_.find(fragment.entry.id);
   if (cached != shared_texts_.end()) return cached->second;
   Result<std::string> text = files_.read(fragment.entry.id, limit_bytes);
@@ -287,7 +299,9 @@ Result<ReadUnit> UnitReader::load(const std::string& name, const Fragment& main,
   note.aliases.assign(aliases.begin(), aliases.end());
   Unit unit = *loaded.unit;
   if (const auto filled = fill_in(unit); !filled) return std::unexpected(filled.error());
-  return ReadUnit{std::make_shared<const Unit>(std::move(unit)), std::move(note)};
+  if (last_) unit.share_with(*last_);
+  last_ = std::make_shared<const Unit>(std::move(unit));
+  return ReadUnit{last_, std::move(note)};
 }
 
 // What load_unit leaves to the commit: the contents of watched paths, and the fingerprint.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,7 +15,8 @@ namespace gitproc {
 inline constexpr std::size_t max_link_bytes = 4096;  // PATH_MAX
 inline constexpr std::size_t max_drop_ins_per_unit = 256;
 inline constexpr std::size_t max_diagnostics_per_unit = 100;  // kept; the last says how many more there are
-inline constexpr std::size_t max_cached_bytes = 16u << 20;    // texts that several units share, in one update
+inline constexpr std::size_t max_cached_bytes =
+    16u << 20;  // texts that several units share, and those read ahead
 
 struct ReadUnit {
   UnitPtr unit;  // null: not run on this node, a link, or wrong
@@ -23,8 +25,15 @@ struct ReadUnit {
 
 class UnitReader {
  public:
-  UnitReader(const CatalogIndex& index, const Catalog::Options& options, CommitFiles& files)
-      : index_(index), options_(options), files_(files) {}
+  // `scratch`: for what is not needed any more after the update.
+  UnitReader(const CatalogIndex& index, const Catalog::Options& options, CommitFiles& files,
+             std::pmr::memory_resource* scratch)
+      : index_(index), options_(options), files_(files), texts_ahead_(scratch) {}
+
+  // Has the unit file of `name` at hand when it is read, unless there is too much already. To be called for all before
+  // the first is read: what the repository keeps in its caches then lies apart from the units, and leaves no holes
+  // between them when these are given back.
+  void read_ahead(const std::string& name);
 
   // What is wrong in the files is in the note's diagnostics; an Error means that they could not be read.
   Result<ReadUnit> read(const std::string& name);
@@ -51,8 +60,11 @@ class UnitReader {
   const CatalogIndex& index_;
   const Catalog::Options& options_;
   CommitFiles& files_;
+  std::pmr::map<ObjectId, std::pmr::string> texts_ahead_;
+  std::size_t bytes_ahead_ = 0;
   std::map<ObjectId, std::string> shared_texts_;
   std::size_t shared_bytes_ = 0;
+  UnitPtr last_;  // that was read: the next one shares with it what they have in common
 };
 
 }  // namespace gitproc

@@ -99,10 +99,13 @@ class LineParser {
       reader_.bad_value(word->text, fault, word->offset);
       return false;
     }
-    command.path = is_absolute_path(*path) ? simplify_path(*path) : *path;
-    if (!prefix.names_argv0) command.arguments.push_back(command.path);
+    std::string program = is_absolute_path(*path) ? simplify_path(*path) : *path;
+    if (!prefix.names_argv0) command.arguments.push_back(program);
     if (!parse_arguments(command)) return false;
-    if (!command.arguments.empty()) return true;
+    if (!command.arguments.empty()) {
+      if (command.arguments.front() != program) command.path = std::move(program);
+      return true;
+    }
     reader_.bad_value(word->text, "begins with '@' and no argv[0] follows", word->offset);
     return false;
   }
@@ -148,9 +151,9 @@ std::string print_exec_command(const ExecCommand& command) {
   if (!command.expands_environment) first += ':';
   if (command.is_privileged) first += '+';
   if (command.keeps_user && !command.is_privileged) first += '!';
-  const bool names_argv0 = command.arguments.empty() || command.arguments.front() != command.path;
+  const bool names_argv0 = command.arguments.front() != command.program();
   if (names_argv0) first += '@';
-  std::string line = quote_word(protect_specifiers(first + command.path));
+  std::string line = quote_word(protect_specifiers(first + command.program()));
   for (std::size_t i = names_argv0 ? 0 : 1; i < command.arguments.size(); ++i) {
     line += ' ';
     line += quote_word(protect_specifiers(command.arguments[i]));

@@ -108,7 +108,7 @@ void check_example(const json& example) {
 
   json runs = json::array();
   for (const ExecCommand& command : load.unit->start) {
-    if (command.path == "/bin/false") continue;  // the helper that noted its arguments did not run
+    if (command.program() == "/bin/false") continue;  // the helper that noted its arguments did not run
     auto arguments = !command.expands_environment
                          ? command.arguments
                          : expand_environment(command.arguments, [&](std::string_view variable) {
@@ -116,7 +116,7 @@ void check_example(const json& example) {
                              return found == environment->end() ? std::nullopt : std::optional(found->second);
                            });
     // The helper is a script: it sees its path as argv[0], whatever was asked for with "@".
-    arguments.front() = command.path;
+    arguments.front() = command.program();
     runs.push_back({{"argv", arguments}, {"env", noted}});
   }
   json expected = json::parse(place(example["runs"].dump()));

@@ -2,6 +2,20 @@
 
 namespace gitproc {
 
+void Unit::share_with(const Unit& other) {
+  auxiliary.share(other.auxiliary);
+  dependencies.share(other.dependencies);
+  conditions.share(other.conditions);
+  restart.share(other.restart);
+  timeouts.share(other.timeouts);
+  kill.share(other.kill);
+  exec.share(other.exec);
+  resources.share(other.resources);
+  health.share(other.health);
+  log.share(other.log);
+  watched.share(other.watched);
+}
+
 const std::vector<ExecCommand>& Unit::commands(ExecPhase phase) const {
   switch (phase) {
     case ExecPhase::condition: return auxiliary->condition;

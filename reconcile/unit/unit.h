@@ -62,14 +62,21 @@ struct Condition {
 // One command of an Exec...= line. `arguments` are unquoted and specifier-expanded; $VARIABLES in them are
 // expanded at exec time, word by word, unless `expands_environment` is false (":").
 struct ExecCommand {
-  std::string path;                    // absolute, or a bare name looked up in the fixed search path
+  RareText path;                       // of the program, where it is not argv[0] as it mostly is
   std::vector<std::string> arguments;  // argv, argv[0] included
   bool ignores_failure = false;        // "-"
   bool expands_environment = true;     // not ":"
   bool is_privileged = false;          // "+": no User=, Group=, limits of privilege
   bool keeps_user = false;             // "!": without User=, Group=, SupplementaryGroups=
 
-  bool operator==(const ExecCommand&) const = default;
+  // Absolute, or a bare name looked up in the fixed search path.
+  const std::string& program() const { return path.empty() ? arguments.front() : path.str(); }
+
+  bool operator==(const ExecCommand& other) const {
+    return program() == other.program() && arguments == other.arguments &&
+           ignores_failure == other.ignores_failure && expands_environment == other.expands_environment &&
+           is_privileged == other.is_privileged && keeps_user == other.keeps_user;
+  }
 };
 
 enum class ServiceType { simple, exec, forking, oneshot, notify, dbus, idle };
@@ -366,6 +373,9 @@ struct Unit {
   std::uint64_t fingerprint = 0;
 
   bool operator==(const Unit&) const = default;
+
+  // Where a group of directives equals that of `other`, the two hold it once: units of a repository are often alike.
+  void share_with(const Unit& other);
 
   const std::vector<ExecCommand>& commands(ExecPhase phase) const;
   Duration start_timeout() const;  // with the default of the type filled in
