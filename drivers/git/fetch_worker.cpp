@@ -18,6 +18,12 @@ namespace {
 // Services come first.
 constexpr int worker_niceness = 10;
 constexpr std::chrono::milliseconds progress_interval{200};
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// A sanitizer's shadow alone is terabytes of address space.
+constexpr bool is_address_space_bounded = false;
+#else
+constexpr bool is_address_space_bounded = true;
+#endif
 
 Result<void> limit(int resource, std::uint64_t most) {
   rlimit bound{.rlim_cur = most, .rlim_max = most};
@@ -51,7 +57,7 @@ Result<void> give_up_rights(uid_t uid, gid_t gid, const WorkerLimits& limits, pi
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (::getppid() != parent) ::_exit(1);
   for (auto [resource, most] : {std::pair<int, std::uint64_t>{RLIMIT_CORE, 0},
-                                {RLIMIT_AS, limits.memory_bytes},
+                                {RLIMIT_AS, is_address_space_bounded ? limits.memory_bytes : RLIM_INFINITY},
                                 {RLIMIT_FSIZE, limits.file_bytes},
                                 {RLIMIT_CPU, limits.cpu_seconds}}) {
     if (Result<void> bounded = limit(resource, most); !bounded) return bounded;

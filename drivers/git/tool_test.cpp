@@ -38,16 +38,23 @@ TEST_CASE("a tool gets nothing of the agent's: no environment, no descriptors, n
   CHECK(has(seen, ::geteuid() == 0 ? "\n65534\n0\n" : "\n0\n"));
 }
 
-TEST_CASE("a tool that hangs, talks without end or is not there is a fault") {
+TEST_CASE("a tool that hangs or talks without end is a fault") {
   CHECK(words(shell("sleep 1000", std::chrono::milliseconds(50))) ==
         "cannot ask '/bin/sh': it did not end in time");
   CHECK(words(shell("exec >&- 2>&-; sleep 1000")) == "");  // nothing more to hear from it
   CHECK(words(shell("yes")) == "cannot ask '/bin/sh': it prints too much");
+}
+
+TEST_CASE("a tool that is not there is a fault") {
+  CHECK(find_tool("sh"));
+  CHECK(find_tool("no-such-tool").error().message == "no-such-tool is not installed");
+#if defined(__SANITIZE_THREAD__)
+  GITPROC_SKIP("the thread sanitizer makes vfork(2) a fork(2), whose child cannot say why it failed");
+#else
   std::vector<ToolRun> runs = {{}};
   CHECK(words(run_tool("/no/such/tool", runs).front()) ==
         "cannot run '/no/such/tool': no such file or directory");
-  CHECK(find_tool("sh"));
-  CHECK(find_tool("no-such-tool").error().message == "no-such-tool is not installed");
+#endif
 }
 
 TEST_CASE("many runs are answered in their order") {

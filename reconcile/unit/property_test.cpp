@@ -1,5 +1,5 @@
 // Seeded properties of the loader, and the replay of the fuzzer's corpus.
-#include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -207,9 +207,10 @@ TEST_CASE("files of the greatest size take no more than a moment") {
   };
   for (const std::string& text : texts) {
     INFO(text.substr(0, 80));
-    const auto start = std::chrono::steady_clock::now();
+    // Of this process's own: the machine may have others to serve.
+    const std::clock_t start = std::clock();
     load_text(text);
-    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
+    CHECK(std::clock() - start < 5 * CLOCKS_PER_SEC);
   }
 }
 
