@@ -41,22 +41,25 @@ std::string last_fault() {
   return is_memory ? too_much_memory : printable(last->message);
 }
 
-// How much memory this process has for itself (proc(5): the sixth number of statm, in pages).
+// How much more memory this process has for itself (proc(5): the sixth number of statm, in pages) than at first: what
+// it begins with is not the pack's doing, and is terabytes where a sanitizer keeps its shadow.
 class OwnMemory {
  public:
-  bool is_too_much() const {
-    char text[256];
-    ssize_t count = statm_ ? ::pread(statm_.get(), text, sizeof text - 1, 0) : 0;
-    if (count <= 0) return false;  // without /proc there is the limit alone
-    text[count] = '\0';
-    unsigned long long pages = 0;
-    bool is_read = std::sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) == 1;
-    return is_read && pages * page_bytes_ > indexer_heap_bytes;
-  }
+  bool is_too_much() const { return pages() > pages_at_first_ + indexer_heap_bytes / page_bytes_; }
 
  private:
+  std::uint64_t pages() const {
+    char text[256];
+    ssize_t count = statm_ ? ::pread(statm_.get(), text, sizeof text - 1, 0) : 0;
+    if (count <= 0) return 0;  // without /proc there is the limit alone
+    text[count] = '\0';
+    unsigned long long pages = 0;
+    return std::sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) == 1 ? pages : 0;
+  }
+
   UniqueFd statm_{::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
   std::uint64_t page_bytes_ = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t pages_at_first_ = pages();
 };
 
 // The pack's bytes, with a buffer for what was read too far into it.
