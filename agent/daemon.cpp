@@ -222,7 +222,7 @@ unsigned Daemon::execute(const Command& command) {
     unsigned operator()(const CompareTips& command) { return daemon.git_->compare(command), 0; }
     unsigned operator()(const MoveBranch& command) { return daemon.git_->move_branch(command), 0; }
     unsigned operator()(const Spawn& spawn) {
-      if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, *spawn.unit->log);
+      if (spawn.phase == ExecPhase::start) daemon.rotator_.watch(spawn.unit->name, spawn.unit->log);
       daemon.processes_.spawn(spawn);
       return process_cost;
     }
@@ -290,7 +290,7 @@ void Daemon::keep_logs(const std::vector<Event>& events) {
     const auto* loaded = std::get_if<CommitLoaded>(&event);
     if (loaded == nullptr) continue;
     for (const UnitChange& change : loaded->changes) {
-      if (change.unit) rotator_.watch(change.name, *change.unit->log);
+      if (change.unit) rotator_.watch(change.name, change.unit->log);
     }
   }
 }

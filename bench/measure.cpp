@@ -237,6 +237,7 @@ void measure_services(Bench& bench, Supervisor& supervisor, std::size_t services
 void measure_empty(Bench& bench, Supervisor& supervisor) {
   Run run(bench, supervisor, {});
   run.await_ready(*supervisor.unchanged(run.site()));
+  std::this_thread::sleep_for(3 * settling);  // at rest, as with services
   run.memory("memory (PSS without the services), 0");
 }
 

@@ -45,7 +45,7 @@ void LogRotator::start_watching() {
   open_gate(true);
 }
 
-void LogRotator::watch(std::string_view service, const LogPolicy& policy) {
+void LogRotator::watch(std::string_view service, const Defaulted<LogPolicy>& policy) {
   auto [found, is_new] = logs_.try_emplace(std::string(service));
   found->second.policy = policy;
   mark_due(found->first, found->second);
@@ -138,7 +138,7 @@ void LogRotator::open_gate(bool is_open) {
 void LogRotator::check(const std::string& service, Log& log, Instant now) {
   if (now < log.not_before) return;
   if (!log.is_recovered) {
-    if (Result<void> recovered = recover_rotation(*directory_, service, log.policy); !recovered) {
+    if (Result<void> recovered = recover_rotation(*directory_, service, *log.policy); !recovered) {
       return report_failure(service, log, recovered.error(), now);
     }
     log.is_recovered = true;
@@ -154,8 +154,8 @@ void LogRotator::check(const std::string& service, Log& log, Instant now) {
   std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
   if (size < log.size_bytes) incidents_.push_back({service, "its log was truncated by somebody else"});
   log.size_bytes = size;
-  if (size <= log.policy.max_size_bytes) return;
-  Result<std::optional<Rotation>> rotation = Rotation::begin(*directory_, service, log.policy, *disk_);
+  if (size <= log.policy->max_size_bytes) return;
+  Result<std::optional<Rotation>> rotation = Rotation::begin(*directory_, service, *log.policy, *disk_);
   if (!rotation) return report_failure(service, log, rotation.error(), now);
   if (*rotation) active_.emplace(Active{service, std::move(**rotation)});
 }
@@ -199,7 +199,7 @@ bool LogRotator::make_room(const std::string& service, Log& log, Instant now) {
   report_full_disk(now);
   remove_unfinished_archive(*directory_, service);
   if (remove_oldest_archive(*directory_, service) || remove_oldest_archives(*directory_) > 0) return true;
-  Result<std::uint64_t> dropped = drop_oldest_output(*directory_, service, log.policy);
+  Result<std::uint64_t> dropped = drop_oldest_output(*directory_, service, *log.policy);
   if (!dropped || *dropped == 0) return false;
   incidents_.push_back({service, "the disk has no room for an archive: " + std::to_string(*dropped) +
                                      " bytes of its oldest output were dropped"});

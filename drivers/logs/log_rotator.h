@@ -16,6 +16,7 @@
 #include "drivers/base/unique_fd.h"
 #include "drivers/logs/log_files.h"
 #include "drivers/logs/rotation.h"
+#include "reconcile/base/defaulted.h"
 #include "reconcile/base/time.h"
 #include "reconcile/unit/unit.h"
 
@@ -49,7 +50,7 @@ class LogRotator {
 
   // From now on the log of `service` is kept to `policy`; again with another policy to change it. Cheap: the work
   // (an interrupted rotation, too) is left to the next drain().
-  void watch(std::string_view service, const LogPolicy& policy);
+  void watch(std::string_view service, const Defaulted<LogPolicy>& policy);
   void forget(std::string_view service);
 
   int fd() const { return gate_.get(); }
@@ -61,7 +62,7 @@ class LogRotator {
 
  private:
   struct Log {
-    LogPolicy policy;
+    Defaulted<LogPolicy> policy;
     bool is_recovered = false;
     bool is_due = false;           // in due_
     bool has_failed = false;       // reported

@@ -484,7 +484,7 @@ void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
 }
 
 void LinuxProcessDriver::look_for_main_pid(ServiceId service, Service& state) {
-  const UnitPtr unit = state.awaits_main_pid;
+  const UnitPtr unit = *state.awaits_main_pid;
   Pid pid = unit->pid_file.empty() ? (unit->guesses_main_pid ? guess_main_pid(service, state) : 0)
                                    : read_main_pid(service, *unit);
   bool is_empty = pid == 0 && membership_.is_empty(service);

@@ -25,6 +25,7 @@
 #include "drivers/process/reminders.h"
 #include "drivers/process/run_journal.h"
 #include "drivers/process/spawner.h"
+#include "reconcile/base/rare.h"
 
 namespace gitproc {
 
@@ -76,7 +77,7 @@ class LinuxProcessDriver final : public ProcessDriver {
     bool awaits_empty = false;
     std::uint8_t oom_looks = 0;        // that are still to come after the kernel's word in v1
     std::unique_ptr<Kill> group_kill;  // a signal to all that some may not have got yet
-    UnitPtr awaits_main_pid;           // the unit of an AwaitMainPid under way
+    Rare<UnitPtr> awaits_main_pid;     // the unit of an AwaitMainPid under way
     std::uint64_t oom_kills = 0;       // that are known of
     Instant oom_told_at{};             // when the last was told as OomKilled
   };

@@ -15,7 +15,7 @@
 
 namespace gitproc {
 
-enum class ServiceState {
+enum class ServiceState : std::uint8_t {
   stopped,
   waiting,
   starting,
@@ -28,7 +28,7 @@ enum class ServiceState {
 };
 
 // systemd's Result=, plus `dependency` and `condition` of jobs. The first failure of an invocation wins.
-enum class ServiceResult {
+enum class ServiceResult : std::uint8_t {
   success,
   protocol,
   exit_code,
@@ -43,7 +43,7 @@ enum class ServiceResult {
   condition,
 };
 
-enum class HealthState { none, starting, healthy, unhealthy };
+enum class HealthState : std::uint8_t { none, starting, healthy, unhealthy };
 
 // How one probe of [X-GitProc] HealthCheck...= ended, for people.
 struct ProbeResult {

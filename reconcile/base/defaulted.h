@@ -12,6 +12,7 @@ template <typename T>
 class Defaulted {
  public:
   Defaulted() = default;
+  Defaulted(T value) : content_(new Content{std::move(value)}) {}
   Defaulted(const Defaulted& other) noexcept : content_(other.content_) {
     if (content_ != nullptr) content_->owners.fetch_add(1, std::memory_order_relaxed);
   }

@@ -79,10 +79,10 @@ struct ExecCommand {
   }
 };
 
-enum class ServiceType { simple, exec, forking, oneshot, notify, dbus, idle };
+enum class ServiceType : std::uint8_t { simple, exec, forking, oneshot, notify, dbus, idle };
 
 // The Exec...= lines in the order a service goes through them.
-enum class ExecPhase { condition, start_pre, start, start_post, reload, stop, stop_post };
+enum class ExecPhase : std::uint8_t { condition, start_pre, start, start_post, reload, stop, stop_post };
 
 // Every Exec...= line but ExecStart=, which all units have.
 struct AuxiliaryCommands {
@@ -142,7 +142,7 @@ struct KillPolicy {
   bool operator==(const KillPolicy&) const = default;
 };
 
-enum class NotifyAccess { none, main, exec, all };
+enum class NotifyAccess : std::uint8_t { none, main, exec, all };
 
 // A KEY=VALUE pair of Environment=.
 using EnvironmentVariable = std::pair<std::string, std::string>;
@@ -334,7 +334,7 @@ struct WatchedPath {
   bool operator==(const WatchedPath&) const = default;
 };
 
-enum class UpdateStrategy { recreate, overlap };
+enum class UpdateStrategy : std::uint8_t { recreate, overlap };
 
 // A file that this unit is made of: the unit file first, then its drop-ins in the order they were applied.
 struct UnitSource {
