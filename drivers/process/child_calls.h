@@ -1,5 +1,5 @@
 // What the code between clone and execve shares (child.h tells its rules): raw system calls, and the steps that all of
-// a service's processes take. Private to child.cpp and namespace_child.cpp.
+// a service's processes take. Private to what runs there.
 #pragma once
 
 #include <sys/syscall.h>

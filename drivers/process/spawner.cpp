@@ -17,6 +17,7 @@
 
 #include "drivers/base/system_call.h"
 #include "drivers/process/child.h"
+#include "drivers/process/child_calls.h"
 #include "drivers/process/namespace_child.h"
 #include "drivers/process/namespace_image.h"
 #include "drivers/process/raw_clone.h"
@@ -30,8 +31,8 @@ constexpr std::size_t guard_bytes = 64 * 1024;  // the largest page size in use
 constexpr std::size_t stacks_bytes = 2 * (guard_bytes + stack_bytes);
 constexpr timespec execute_deadline = {.tv_sec = 5, .tv_nsec = 0};
 
-void start_child(void* plan) { run_child(static_cast<ChildPlan*>(plan)); }
-void start_helper(void* plan) { run_namespace_helper(static_cast<NamespacePlan*>(plan)); }
+GITPROC_IN_CHILD void start_child(void* plan) { run_child(static_cast<ChildPlan*>(plan)); }
+GITPROC_IN_CHILD void start_helper(void* plan) { run_namespace_helper(static_cast<NamespacePlan*>(plan)); }
 
 int resource_of(ResourceKind kind) {
   switch (kind) {
