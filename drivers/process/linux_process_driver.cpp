@@ -342,7 +342,7 @@ bool LinuxProcessDriver::signal_process_groups(const Kill& command) {
     if (!is_child || ::getpgid(pid) != pid) return false;
   }
   for (Pid pid : {command.main_pid, command.control_pid}) {
-    if (pid != 0) signals_.push_back({pid, command.signal, command.sends_sighup});
+    if (pid != 0) signals_.push_back({command.service, pid, command.signal, command.sends_sighup});
   }
   return true;
 }
@@ -351,6 +351,10 @@ void LinuxProcessDriver::send_signals() {
   for (const GroupSignal& signal : signals_) {
     if (::kill(-signal.leader, signal.number) == 0 && signal.sends_sighup) ::kill(-signal.leader, SIGHUP);
   }
+  // Counted from now: to look sooner for those whom it has not reached would find main processes that are just ending.
+  Instant now = read_clocks().instant;
+  for (const GroupSignal& signal : signals_)
+    late_signals_.add(signal.service, now);
   signals_.clear();
 }
 
@@ -394,7 +398,6 @@ bool LinuxProcessDriver::signal_group(Service& state, const Kill& command) {
   bool has_leader = command.main_pid != 0 || command.control_pid != 0;
   if (!has_leader || !signal_process_groups(command)) return false;
   state.group_kill = std::make_unique<Kill>(command);
-  late_signals_.add(command.service, read_clocks().instant);
   return true;
 }
 

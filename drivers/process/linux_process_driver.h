@@ -189,6 +189,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   Reminders oom_looks_;                       // of a v1 memory group in which memory ran out
   // To a process group, by its leader's number.
   struct GroupSignal {
+    ServiceId service;
     Pid leader;
     int number;
     bool sends_sighup;

@@ -178,6 +178,7 @@ class Machine {
                   .whole_group = true,
                   .signal = signal,
                   .awaits_empty = true});
+    (void)driver->take_spawned();  // as the agent does in the same turn: signals are sent by then
   }
   void kill_all(const UnitPtr& unit, Pid main_pid) {
     signal_all(unit, main_pid, SIGKILL);

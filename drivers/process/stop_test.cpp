@@ -20,6 +20,7 @@ void stop(Machine& machine, const UnitPtr& unit, Pid pid) {
                         .whole_group = true,
                         .signal = SIGTERM,
                         .awaits_empty = true});
+  (void)machine.driver->take_spawned();  // as the agent does in the same turn: signals are sent by then
 }
 
 // A shell that says `word` and how often it was told to end, and goes on.
