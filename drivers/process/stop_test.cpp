@@ -13,15 +13,7 @@
 namespace gitproc {
 namespace {
 
-void stop(Machine& machine, const UnitPtr& unit, Pid pid) {
-  machine.driver->kill({.service = web,
-                        .unit = unit,
-                        .main_pid = pid,
-                        .whole_group = true,
-                        .signal = SIGTERM,
-                        .awaits_empty = true});
-  (void)machine.driver->take_spawned();  // as the agent does in the same turn: signals are sent by then
-}
+void stop(Machine& machine, const UnitPtr& unit, Pid pid) { machine.signal_all(unit, pid, SIGTERM); }
 
 // A shell that says `word` and how often it was told to end, and goes on.
 std::string stubborn(const std::string& word) {

@@ -80,11 +80,12 @@ Result<ReadUnit> UnitReader::read(const std::string& name) {
 }
 
 void UnitReader::read_ahead(const std::string& name) {
-  Diagnostics told_when_it_is_read;
-  std::optional<Fragment> main = find_fragment(name, told_when_it_is_read);
+  if (bytes_ahead_ >= max_cached_bytes) return;
+  Diagnostics ignored;
+  std::optional<Fragment> main = find_fragment(name, ignored);
   if (!main || !is_regular(main->entry.kind) || texts_ahead_.contains(main->entry.id)) return;
   Result<std::string> text = files_.read(main->entry.id, max_unit_file_bytes);
-  if (!text || bytes_ahead_ + text->size() > max_cached_bytes) return;
+  if (!text) return;  // told when it is read
   bytes_ahead_ += text->size();
   texts_ahead_.emplace(main->entry.id, *text);
 }
