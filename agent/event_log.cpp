@@ -12,7 +12,7 @@ namespace {
 // service's name first.
 class Packer {
  public:
-  explicit Packer(std::byte* to) : at_(to) {}  // null: only counts
+  explicit Packer(std::deque<std::byte>& to) : to_(to) {}
 
   template <typename T>
   void put(const T& value) {
@@ -23,16 +23,14 @@ class Packer {
     put(static_cast<std::uint16_t>(text.size()));
     put(text.data(), text.size());
   }
-  std::size_t size() const { return size_; }
 
  private:
   void put(const void* from, std::size_t size) {
-    if (at_ != nullptr) std::memcpy(at_ + size_, from, size);
-    size_ += size;
+    const auto* bytes = static_cast<const std::byte*>(from);
+    to_.insert(to_.end(), bytes, bytes + size);
   }
 
-  std::byte* at_;
-  std::size_t size_ = 0;
+  std::deque<std::byte>& to_;
 };
 
 class Unpacker {
@@ -85,19 +83,24 @@ std::optional<LoggedEvent> unpack(const std::byte* packed, std::string_view serv
 void EventLog::add(const LoggedEvent& event) {
   for (const auto& [id, follower] : followers_)
     follower(event);
-  Packer counted(nullptr);
-  pack(event, counted);
-  Packed packed(new std::byte[counted.size()]);
-  Packer packer(packed.get());
+  std::size_t before = bytes_.size();
+  Packer packer(bytes_);
   pack(event, packer);
-  events_.push_back(std::move(packed));
-  if (events_.size() > limit) events_.pop_front();
+  sizes_.push_back(static_cast<std::uint32_t>(bytes_.size() - before));
+  if (sizes_.size() <= limit) return;
+  bytes_.erase(bytes_.begin(), bytes_.begin() + sizes_.front());
+  sizes_.pop_front();
 }
 
 std::vector<LoggedEvent> EventLog::last(std::size_t count, std::string_view service) const {
   std::vector<LoggedEvent> found;
-  for (auto event = events_.rbegin(); event != events_.rend() && found.size() < count; ++event) {
-    if (std::optional<LoggedEvent> logged = unpack(event->get(), service))
+  std::vector<std::byte> packed;
+  auto end = bytes_.end();
+  for (auto size = sizes_.rbegin(); size != sizes_.rend() && found.size() < count; ++size) {
+    auto begin = end - *size;
+    packed.assign(begin, end);
+    end = begin;
+    if (std::optional<LoggedEvent> logged = unpack(packed.data(), service))
       found.push_back(*std::move(logged));
   }
   std::ranges::reverse(found);

@@ -6,7 +6,6 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,10 +40,9 @@ class EventLog {
   void unfollow(std::uint64_t id) { followers_.erase(id); }
 
  private:
-  // An event is kept as one piece of memory, a third of what its strings would take; see event_log.cpp.
-  using Packed = std::unique_ptr<std::byte[]>;
-
-  std::deque<Packed> events_;
+  // The events one behind the other, oldest first, each in a third of what its strings would take; see event_log.cpp.
+  std::deque<std::byte> bytes_;
+  std::deque<std::uint32_t> sizes_;  // of each in bytes_
   std::map<std::uint64_t, Follower> followers_;
   std::uint64_t last_id_ = 0;
 };

@@ -124,7 +124,7 @@ void Reconciler::State::request_restart(Service& service, const ServiceRequested
   release(service);
   service.reason = "restarted by " + request.by;
   if (!service.stop_mark && !service.life.is_stopping()) {
-    service.restart_intent = RestartIntent{service.reason, false, false};
+    service.restart_intent = RestartIntent{*service.reason, false, false};
     after_change(service);
   }
   waiting[service.id].push_back({request.request, ServiceVerb::restart});
@@ -292,10 +292,9 @@ void Reconciler::State::take(const ShutdownRequested& event) {
   is_shutting_down = true;
   is_settling_in = false;
   adopt_all();
-  for (const auto& [name, id] : table.by_name()) {
-    Service& service = *table.at(id);
-    if (!service.life.is_down()) mark_stop(service, {StopCause::operator_request, "the agent shuts down"});
-    touch(service);
+  for (Service* service : table.by_name()) {
+    if (!service->life.is_down()) mark_stop(*service, {StopCause::operator_request, "the agent shuts down"});
+    touch(*service);
   }
 }
 

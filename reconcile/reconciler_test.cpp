@@ -25,8 +25,8 @@ UnitPtr make_unit(const std::string& name, auto&&... changes) {
   };
   mix(unit->name);
   for (const ExecCommand& command : unit->start) {
-    for (const std::string& argument : command.arguments)
-      mix(argument + ",");
+    for (std::string_view argument : command.arguments)
+      mix(std::string(argument) + ",");
   }
   if (unit->resources->tasks_max) mix("T" + std::to_string(unit->resources->tasks_max->value));
   mix(unit->description.str() + (unit->is_desired_running ? "r" : "s"));
@@ -99,7 +99,7 @@ class World : public WorldForTests {
     }
     if (spawn.phase != ExecPhase::start) return;
     CHECK_FALSE(alive.contains(name));
-    log.push_back("start " + join(spawn.unit->start.front().arguments));
+    log.push_back("start " + join(spawn.unit->start.front().arguments.unpacked()));
     alive[name] = ++last_pid;
     events.push_back(Spawned{spawn.service, spawn.spawn, last_pid});
   }

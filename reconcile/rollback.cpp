@@ -102,8 +102,8 @@ std::optional<std::string> Reconciler::State::pruning() {
       if (!unit && service && service->desired) removed.push_back(name);
     }
     if (removed.size() < 2) return std::nullopt;  // never too many: the others need not be counted
-    for (const auto& [name, id] : table.by_name())
-      units += table.at(id)->desired ? 1 : 0;
+    for (const Service* service : table.by_name())
+      units += service->desired ? 1 : 0;
   } else {
     // The commit that ran is not known; what runs is.
     for (const auto& [name, record] : adopted) {

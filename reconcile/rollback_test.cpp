@@ -88,7 +88,8 @@ class Node : public WorldForTests {
   std::string running() {
     std::string text;
     for (const auto& [name, process] : alive)
-      text += (text.empty() ? "" : ", ") + name + " " + process.unit->start.front().arguments.back();
+      text +=
+          (text.empty() ? "" : ", ") + name + " " + process.unit->start.front().arguments.unpacked().back();
     return text;
   }
   // "1 commit healthy, 2 commit rolled-back": the history without what was superseded.
@@ -140,7 +141,7 @@ class Node : public WorldForTests {
     if (spawn.phase != ExecPhase::start) return;
     const std::string& name = spawn.unit->name;
     CHECK_FALSE(alive.contains(name));
-    std::string word = spawn.unit->start.front().arguments.back();
+    std::string word = spawn.unit->start.front().arguments.unpacked().back();
     ++starts[name + " " + word];
     alive[name] = {++last_pid, spawn.unit, !word.starts_with("slow"), *spawn.unit->resources};
     latches.erase(name);

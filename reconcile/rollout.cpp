@@ -397,7 +397,7 @@ void Reconciler::State::adopt_all() {
 void Reconciler::State::adopt_one(Service& service, const AdoptedService& record, UnitPtr unit) {
   just_adopted.push_back(service.id);
   service.latch = record.latch;
-  service.reason = "adopted";
+  service.reason = std::string("adopted");
   act(service, [&](Lifecycle& life, LifecycleContext& context) { life.adopt(record, unit, context); });
   // The driver has to know what it is to keep; and who could say what happened to the values meanwhile?
   if (unit && unit->resources != Defaulted<ResourceControl>()) adjust_limits(service, unit);

@@ -15,8 +15,8 @@ void Reconciler::State::touch(Service& service) {
 }
 
 void Reconciler::State::touch_all() {
-  for (const auto& [name, id] : table.by_name())
-    touch(*table.at(id));
+  for (Service* service : table.by_name())
+    touch(*service);
 }
 
 void Reconciler::State::touch_neighbours(Service& service) {
@@ -140,7 +140,8 @@ void Reconciler::State::evaluate_down(Service& service) {
   // go down before it comes up again, so the way has to be looked at once more.
   if (is_automatic && mark_dependents(service, {StopCause::restart, ""}) && !may_start(service)) return;
   service.preflight_error.clear();
-  if (service.reason.empty()) service.reason = is_automatic ? "" : std::string("desired running");
+  static const Defaulted<std::string> desired_running(std::string("desired running"));
+  if (service.reason->empty() && !is_automatic) service.reason = desired_running;
   act(service, [&service, is_automatic](Lifecycle& life, LifecycleContext& context) {
     life.start(service.desired, is_automatic, context);
   });
@@ -409,7 +410,7 @@ void Reconciler::State::after_change(Service& service) {
   if (shows) ++counts[static_cast<std::size_t>(state)];
   bool is_news = service.is_shown && shows && state != service.shown_state;
   if (is_news) {
-    std::string reason = service.life.status_text().empty() ? service.reason : service.life.status_text();
+    std::string reason = service.life.status_text().empty() ? *service.reason : service.life.status_text();
     if (state == ServiceState::waiting) reason = service.waits_for.str();
     emit(Announce{service.name, "state", std::string(to_string(service.shown_state)),
                   std::string(to_string(state)), std::move(reason), std::nullopt});

@@ -21,18 +21,18 @@ Service& ServiceTable::intern(std::string_view name) {
   if (Service* known = find(name)) return *known;
   ServiceId id{static_cast<std::uint32_t>(services_.size())};
   services_.push_back(std::make_unique<Service>(id, std::string(name)));
-  by_name_.emplace(services_.back()->name, id);
+  by_name_.insert(services_.back().get());
   return *services_.back();
 }
 
 Service* ServiceTable::find(std::string_view name) {
   auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : at(found->second);
+  return found == by_name_.end() ? nullptr : *found;
 }
 
 const Service* ServiceTable::find(std::string_view name) const {
   auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : services_[index_of(found->second)].get();
+  return found == by_name_.end() ? nullptr : *found;
 }
 
 Service* ServiceTable::at(ServiceId id) {
@@ -87,7 +87,7 @@ bool ServiceTable::remove_if_unused(Service& service) {
       service.is_queued || service.wave || service.is_shown || service.is_found || service.life.unit()) {
     return false;
   }
-  by_name_.erase(service.name);
+  by_name_.erase(&service);
   services_[index_of(service.id)].reset();
   return true;
 }

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,9 +76,8 @@ enum class Wait : std::uint8_t {
 
 struct Service {
   explicit Service(ServiceId service_id, std::string service_name)
-      : id(service_id), name(std::move(service_name)), life(service_id) {}
+      : name(std::move(service_name)), life(service_id), id(service_id) {}
 
-  const ServiceId id;
   const std::string name;
   UnitPtr desired;  // of the commit that is being applied; null when it is in no commit (any more)
   std::optional<ObjectId> commit;  // that brought `desired`
@@ -92,8 +91,9 @@ struct Service {
   Rare<RestartIntent> restart_intent;
   RareText preflight_error;  // why the old instance was left running
   Rare<Latch> latch;
-  RareText waits_for;        // words for `wait`
-  std::string reason;        // what started, stopped or restarted it last
+  RareText waits_for;             // words for `wait`
+  Defaulted<std::string> reason;  // what started, stopped or restarted it last; of most it is the same
+  const ServiceId id;
   std::optional<Wave> wave;  // unsettled part of the commit being applied
   Wait wait = Wait::none;
   bool is_found = false;       // left by an earlier agent, and not adopted yet
@@ -111,6 +111,14 @@ struct Service {
 
 class ServiceTable {
  public:
+  struct ByName {
+    using is_transparent = void;
+    static std::string_view key(const Service* service) { return service->name; }
+    static std::string_view key(std::string_view name) { return name; }
+    bool operator()(const auto& a, const auto& b) const { return key(a) < key(b); }
+  };
+  using Services = std::set<Service*, ByName>;
+
   // The service of that name; made, without a unit, where there is none.
   Service& intern(std::string_view name);
   Service* find(std::string_view name);
@@ -125,13 +133,13 @@ class ServiceTable {
   // Drops a service that is in no commit, that no other's unit names, and that has never run or is retired.
   bool remove_if_unused(Service& service);
 
-  const std::map<std::string_view, ServiceId>& by_name() const { return by_name_; }
+  const Services& by_name() const { return by_name_; }
 
  private:
   void connect(Service& from, std::string_view to, Relation relation);
 
   std::vector<std::unique_ptr<Service>> services_;
-  std::map<std::string_view, ServiceId> by_name_;  // the names are those of the services
+  Services by_name_;
 };
 
 }  // namespace gitproc

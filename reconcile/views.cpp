@@ -6,7 +6,7 @@ namespace gitproc {
 ServiceView Reconciler::State::view(const Service& service) const {
   UnitPtr unit = service.desired ? service.desired : service.life.unit();
   ServiceState state = shown_state(service);
-  std::string reason = service.reason;
+  std::string reason = *service.reason;
   if (state == ServiceState::waiting) reason = service.waits_for.str();
   if (state == ServiceState::failed && !service.life.status_text().empty())
     reason = service.life.status_text();
@@ -80,9 +80,8 @@ std::string Reconciler::sync_error() const { return state_->sync_error(); }
 
 std::vector<ServiceView> Reconciler::services() const {
   std::vector<ServiceView> shown;
-  for (const auto& [name, id] : state_->table.by_name()) {
-    const Service& service = *state_->table.at(id);
-    if (service.is_shown) shown.push_back(state_->view(service));
+  for (const Service* service : state_->table.by_name()) {
+    if (service->is_shown) shown.push_back(state_->view(*service));
   }
   return shown;
 }

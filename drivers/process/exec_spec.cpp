@@ -245,13 +245,13 @@ ExecSpec make_spec(const Spawn& spawn, const ExecCommand& command, const ExecFac
   spec.service = unit.name;
   spec.path = command.program();
   bool has_variables =
-      command.expands_environment && std::ranges::any_of(command.arguments, [](const std::string& argument) {
-        return argument.find('$') != std::string::npos;
+      command.expands_environment && std::ranges::any_of(command.arguments, [](std::string_view argument) {
+        return argument.find('$') != std::string_view::npos;
       });
   spec.argv = has_variables
                   ? expand_environment(command.arguments,
                                        [&](std::string_view name) { return environment.value_of(name); })
-                  : command.arguments;
+                  : command.arguments.unpacked();
   spec.envp = environment.take();
   spec.working_directory = working_directory_of(exec, facts, account);
   spec.working_directory_is_optional = exec.working_directory.is_optional;

@@ -102,20 +102,24 @@ LinuxProcessDriver::~LinuxProcessDriver() {
 
 // --- starting ---
 
-LinuxProcessDriver::Service& LinuxProcessDriver::begin(ServiceId service, const std::string& name,
-                                                       const InvocationId& invocation, bool is_adopted) {
+void LinuxProcessDriver::begin(ServiceId service, const std::string& name, const InvocationId& invocation,
+                               bool is_adopted) {
+  bool is_known = membership_.has_begun(service);
   membership_.begin(service, name, invocation, is_adopted);
-  auto [found, is_new] = services_.try_emplace(index_of(service));
-  if (is_new) {
-    found->second.is_adopted = is_adopted;
-    if (cgroups_ && is_adopted) found->second.oom_kills = count_oom_kills(name);
-  }
-  return found->second;
+  if (is_known || !is_adopted) return;
+  Service& state = state_of(service);
+  state.is_adopted = true;
+  if (cgroups_) state.oom_kills = count_oom_kills(name);
 }
 
 LinuxProcessDriver::Service* LinuxProcessDriver::find(ServiceId service) {
   auto found = services_.find(index_of(service));
   return found != services_.end() ? &found->second : nullptr;
+}
+
+void LinuxProcessDriver::drop_if_plain(ServiceId service) {
+  auto found = services_.find(index_of(service));
+  if (found != services_.end() && found->second.is_plain()) services_.erase(found);
 }
 
 void LinuxProcessDriver::adopt(ServiceId service, const AdoptedService& adopted) {
@@ -279,8 +283,7 @@ void LinuxProcessDriver::start_probe(const StartProbe& command) {
   auto fail_probe = [&](std::string why) {
     post(ProbeFinished{.service = command.service, .is_healthy = false, .detail = std::move(why)});
   };
-  Service* state = find(command.service);
-  if (state == nullptr) return fail_probe("the service has no process");
+  if (!membership_.has_begun(command.service)) return fail_probe("the service has no process");
   if (probes_.is_busy(command.service))
     return fail_probe("commands of earlier probes were killed and have not ended");
   Result<ExecProbes::Pipe> pipe = ExecProbes::make_pipe();
@@ -298,7 +301,7 @@ Result<void> LinuxProcessDriver::record(const RunRecord& record) {
   // What is told after a spawn stands behind its line.
   auto is_of_service = [&](const SpawnUnderway& spawn) { return spawn.command.service == record.service; };
   if (std::ranges::any_of(underway_, is_of_service)) settle_spawns();
-  if (record.main_pid != 0 && find(record.service) != nullptr) track(record.service, record.main_pid);
+  if (record.main_pid != 0 && membership_.has_begun(record.service)) track(record.service, record.main_pid);
   Result<void> written = journal_.append(record, read_clocks().instant);
   compact_journal_if_large();
   return written;
@@ -410,24 +413,25 @@ void LinuxProcessDriver::signal_late(Service& state) {
 
 void LinuxProcessDriver::kill(const Kill& command) {
   settle_spawns();
-  Service* state = find(command.service);
-  if (state == nullptr) {
+  if (!membership_.has_begun(command.service)) {
     if (command.awaits_empty) post(Emptied{.service = command.service});
     return;
   }
-  state->group_kill.reset();
+  Service& state = state_of(command.service);
+  state.group_kill.reset();
   bool is_final = command.signal == SIGKILL;
-  bool is_asked_for = command.whole_group && !is_final && signal_group(*state, command);
+  bool is_asked_for = command.whole_group && !is_final && signal_group(state, command);
   if (!is_asked_for) {
     send_signals();
-    if (command.whole_group && is_final) kill_group(*state, command);
+    if (command.whole_group && is_final) kill_group(state, command);
     for (Pid pid : {command.main_pid, command.control_pid}) {
       if (pid != 0) signal_process(command.service, pid, command);
     }
     if (command.whole_group && !is_final) signal_rest(command, false);
   }
-  state->awaits_empty = command.awaits_empty;
-  if (state->awaits_empty) look_for_empty(command.service, *state);
+  state.awaits_empty = command.awaits_empty;
+  if (state.awaits_empty) look_for_empty(command.service, state);
+  drop_if_plain(command.service);
 }
 
 // --- waiting ---
@@ -437,19 +441,22 @@ void LinuxProcessDriver::watch_for_empty(ServiceId service) {
   if (cgroups_) watches_.add(service, cgroups_->events_path(membership_.name_of(service)), IN_MODIFY);
 }
 
-void LinuxProcessDriver::stop_waiting(ServiceId service, Service& state) {
-  state.awaits_empty = false;
-  state.group_kill.reset();
-  state.awaits_main_pid.reset();
+void LinuxProcessDriver::stop_waiting(ServiceId service) {
   waiting_.erase(service);
   watches_.remove(service);
+  Service* state = find(service);
+  if (state == nullptr) return;
+  state->awaits_empty = false;
+  state->group_kill.reset();
+  state->awaits_main_pid.reset();
+  drop_if_plain(service);
 }
 
 void LinuxProcessDriver::look_again(ServiceId service) {
   Service* state = find(service);
-  if (state == nullptr) return;
-  if (state->awaits_main_pid) look_for_main_pid(service, *state);
-  if (state->awaits_empty) look_for_empty(service, *state);
+  if (state != nullptr && state->awaits_main_pid) look_for_main_pid(service, *state);
+  state = find(service);
+  if (state != nullptr && state->awaits_empty) look_for_empty(service, *state);
 }
 
 void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
@@ -462,7 +469,7 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
     is_empty = membership_.is_empty(service);
   }
   if (is_empty) {
-    stop_waiting(service, state);
+    stop_waiting(service);
     post(Emptied{.service = service});
     return;
   }
@@ -478,12 +485,13 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
 
 void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
   settle();
-  Service* state = find(command.service);
-  if (state == nullptr) return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
-  state->awaits_main_pid = command.unit;
+  if (!membership_.has_begun(command.service))
+    return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
+  Service& state = state_of(command.service);
+  state.awaits_main_pid = command.unit;
   if (!tells_when_empty()) waiting_.insert(command.service);
   watch_for_empty(command.service);
-  look_for_main_pid(command.service, *state);
+  look_for_main_pid(command.service, state);
 }
 
 void LinuxProcessDriver::look_for_main_pid(ServiceId service, Service& state) {
@@ -494,7 +502,7 @@ void LinuxProcessDriver::look_for_main_pid(ServiceId service, Service& state) {
   // Without a file to wait for, now is when it must be known.
   if (pid == 0 && !is_empty && !unit->pid_file.empty()) return;
   state.awaits_main_pid.reset();
-  if (!state.awaits_empty) stop_waiting(service, state);
+  if (!state.awaits_empty) stop_waiting(service);
   if (pid != 0) track(service, pid);
   post(MainPidFound{.service = service, .pid = pid, .is_empty = is_empty});
 }
@@ -537,8 +545,7 @@ Pid LinuxProcessDriver::guess_main_pid(ServiceId service, const Service& state) 
 
 void LinuxProcessDriver::clean_up(const CleanUp& command) {
   settle();
-  Service* state = find(command.service);
-  if (state != nullptr) stop_waiting(command.service, *state);
+  stop_waiting(command.service);
   const Unit& unit = *command.unit;
   if (!unit.pid_file.empty()) ::unlink(unit.pid_file.c_str());
   remove_runtime_directories(*unit.exec, facts_, command.will_restart);
@@ -581,7 +588,9 @@ std::vector<Event> LinuxProcessDriver::drain() {
   if (!ended.exits.empty()) touched.insert(waiting_.begin(), waiting_.end());
   for (ServiceId service : late_signals_.take_due(read_clocks().instant)) {
     Service* state = find(service);
-    if (state != nullptr) signal_late(*state);
+    if (state == nullptr) continue;
+    signal_late(*state);
+    drop_if_plain(service);
   }
   for (ServiceId service : touched)
     look_again(service);
@@ -614,8 +623,7 @@ void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>
   ServiceId service = *known;
   touched.insert(service);
   ProcessExited event{.service = service, .pid = exit.pid, .status = exit.status};
-  Service* state = find(service);
-  if (cgroups_ && state != nullptr) event.was_oom_killed = was_oom_killed(service, *state, exit.status);
+  if (cgroups_ && membership_.has_begun(service)) event.was_oom_killed = was_oom_killed(service, exit.status);
   events.emplace_back(event);
 }
 

@@ -71,6 +71,8 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::vector<std::string> take_unavailable() override { return std::exchange(unavailable_, {}); }
 
  private:
+  // What is known of a service that has begun besides its Membership. Most that just run are as this begins, and take
+  // no memory: see state_of and drop_if_plain.
   struct Service {
     Pid init = 0;  // of the newest PID namespace
     bool is_adopted = false;
@@ -80,12 +82,21 @@ class LinuxProcessDriver final : public ProcessDriver {
     Rare<UnitPtr> awaits_main_pid;     // the unit of an AwaitMainPid under way
     std::uint64_t oom_kills = 0;       // that are known of
     Instant oom_told_at{};             // when the last was told as OomKilled
+
+    bool is_plain() const {
+      return init == 0 && !is_adopted && !awaits_empty && oom_looks == 0 && !group_kill && !awaits_main_pid &&
+             oom_kills == 0 && oom_told_at == Instant{};
+    }
   };
 
   LinuxProcessDriver(Options options, RunJournal journal, NotifySocket notify, Spawner::Options spawner);
 
-  Service& begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted);
+  void begin(ServiceId service, const std::string& name, const InvocationId& invocation, bool is_adopted);
+  // Null for one that is plain or has not begun.
   Service* find(ServiceId service);
+  // Of one that has begun. Valid until it is dropped.
+  Service& state_of(ServiceId service) { return services_[index_of(service)]; }
+  void drop_if_plain(ServiceId service);
   // What has to be looked up before a command of the unit can be made.
   struct Surroundings {
     std::optional<Account> account;
@@ -138,10 +149,10 @@ class LinuxProcessDriver final : public ProcessDriver {
   void watch_limits(ServiceId service, const std::string& name);
   void look_at_limits(ServiceId service);
   // Tells of what the OOM killer has done since the last look.
-  void look_at_oom_kills(ServiceId service, Service& state);
+  void look_at_oom_kills(ServiceId service);
   void follow_v1_oom_notice();
   std::uint64_t count_oom_kills(const std::string& name) const;
-  bool was_oom_killed(ServiceId service, Service& state, const ExitStatus& status);
+  bool was_oom_killed(ServiceId service, const ExitStatus& status);
   void tell_unavailable(const std::string& what);
 
   void signal_process(ServiceId service, Pid pid, const Kill& command);
@@ -164,7 +175,8 @@ class LinuxProcessDriver final : public ProcessDriver {
   // The kernel does, by inotify; else the end of any process may be what is waited for.
   bool tells_when_empty() const { return cgroups_ && cgroups_->v1_controller().empty(); }
   void watch_for_empty(ServiceId service);
-  void stop_waiting(ServiceId service, Service& state);
+  // Its state may be gone after it.
+  void stop_waiting(ServiceId service);
 
   ExecFacts facts_;
   std::optional<CgroupTree> cgroups_;
@@ -180,13 +192,13 @@ class LinuxProcessDriver final : public ProcessDriver {
   InotifyWatches watches_;
   InotifyWatches limit_watches_;  // the directories of limits that were written, and memory.events
   Membership membership_;
-  std::unordered_map<std::uint32_t, Service> services_;
-  std::unordered_map<Pid, ServiceId> inits_;  // of PID namespaces
-  std::unordered_map<Pid, Pid> init_of_;      // the init, by the process that its namespace was made for
-  bool can_have_namespaces_ = true;           // as far as was tried
-  std::set<ServiceId> waiting_;               // to be looked at again whenever a process ends
-  Reminders late_signals_;                    // of group_kill
-  Reminders oom_looks_;                       // of a v1 memory group in which memory ran out
+  std::unordered_map<std::uint32_t, Service> services_;  // those that are not plain
+  std::unordered_map<Pid, ServiceId> inits_;             // of PID namespaces
+  std::unordered_map<Pid, Pid> init_of_;  // the init, by the process that its namespace was made for
+  bool can_have_namespaces_ = true;       // as far as was tried
+  std::set<ServiceId> waiting_;           // to be looked at again whenever a process ends
+  Reminders late_signals_;                // of group_kill
+  Reminders oom_looks_;                   // of a v1 memory group in which memory ran out
   // To a process group, by its leader's number.
   struct GroupSignal {
     ServiceId service;

@@ -66,7 +66,11 @@ std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_pl
       is_beside ? cgroups_->enter_below(unit.name, ".control") : cgroups_->enter(unit.name);
   if (!entered) return std::unexpected(SpawnFault{cgroup_exit_code, entered.error().message});
   place.group = std::move(*entered);
-  if (place.group.is_new) find(command.service)->oom_kills = 0;
+  // A new group counts from 0 again.
+  if (Service* state = find(command.service); state != nullptr && place.group.is_new) {
+    state->oom_kills = 0;
+    drop_if_plain(command.service);
+  }
   if (limits_->is_idle(unit)) return place;
 
   LimitKeeper::Owner owner{::geteuid(), ::getegid()};
@@ -77,7 +81,8 @@ std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_pl
   if (refuses_unenforceable_ && !limits_->lacks().empty())
     return std::unexpected(SpawnFault{cgroup_exit_code, limits_->lacks().front()});
   if (limits_->has_written()) {
-    find(command.service)->oom_kills = count_oom_kills(unit.name);
+    state_of(command.service).oom_kills = count_oom_kills(unit.name);
+    drop_if_plain(command.service);
     watch_limits(command.service, unit.name);
   }
   return place;
@@ -86,14 +91,15 @@ std::expected<LinuxProcessDriver::Place, SpawnFault> LinuxProcessDriver::make_pl
 void LinuxProcessDriver::adjust_limits(const AdjustLimits& command) {
   settle();
   const Unit& unit = *command.unit;
-  Service* state = find(command.service);
-  if (!limits_ || state == nullptr) return;
+  if (!limits_ || !membership_.has_begun(command.service)) return;
   limits_->adjust(unit);
   for (const std::string& lack : limits_->lacks())
     tell_unavailable(lack);
   if (!limits_->has_written()) return;
   // An adopted service's kills of before are not news.
-  if (state->is_adopted && state->oom_kills == 0) state->oom_kills = count_oom_kills(unit.name);
+  Service* state = find(command.service);
+  if (state != nullptr && state->is_adopted && state->oom_kills == 0)
+    state->oom_kills = count_oom_kills(unit.name);
   watch_limits(command.service, unit.name);
 }
 
@@ -112,9 +118,11 @@ void LinuxProcessDriver::watch_limits(ServiceId service, const std::string& name
   if (!oom_events.empty()) limit_watches_.add(service, oom_events, IN_MODIFY);
 }
 
-void LinuxProcessDriver::look_at_oom_kills(ServiceId service, Service& state) {
+void LinuxProcessDriver::look_at_oom_kills(ServiceId service) {
   std::uint64_t oom_kills = count_oom_kills(membership_.name_of(service));
-  if (oom_kills <= state.oom_kills) return;
+  const Service* known = find(service);
+  if (oom_kills <= (known != nullptr ? known->oom_kills : 0)) return;
+  Service& state = state_of(service);
   state.oom_kills = oom_kills;
   state.oom_told_at = read_clocks().instant;
   post(OomKilled{.service = service});
@@ -125,24 +133,24 @@ void LinuxProcessDriver::follow_v1_oom_notice() {
   if (!limits_) return;
   Instant now = read_clocks().instant;
   if (limits_->take_oom_notice()) {
-    for (auto& [number, state] : services_) {
-      ServiceId service{number};
+    for (ServiceId service : membership_.services()) {
       if (limits_->v1_directory(membership_.name_of(service), "memory").empty()) continue;
-      if (std::exchange(state.oom_looks, oom_looks_after_notice) == 0) oom_looks_.add(service, now);
+      if (std::exchange(state_of(service).oom_looks, oom_looks_after_notice) == 0)
+        oom_looks_.add(service, now);
     }
   }
   for (ServiceId service : oom_looks_.take_due(now)) {
     Service* state = find(service);
     if (state == nullptr || state->oom_looks == 0) continue;
-    look_at_oom_kills(service, *state);
+    look_at_oom_kills(service);
     if (--state->oom_looks > 0) oom_looks_.add(service, now);
+    drop_if_plain(service);
   }
 }
 
 void LinuxProcessDriver::look_at_limits(ServiceId service) {
-  Service* state = find(service);
-  if (state == nullptr) return;
-  look_at_oom_kills(service, *state);
+  if (!membership_.has_begun(service)) return;
+  look_at_oom_kills(service);
   if (std::optional<LimitKeeper::Drift> drift = limits_->find_drift(membership_.name_of(service))) {
     post(LimitsDrifted{
         .service = service, .what = drift->file, .wanted = drift->wanted, .found = drift->found});
@@ -154,7 +162,7 @@ std::uint64_t LinuxProcessDriver::count_oom_kills(const std::string& name) const
   return limits_->v1_oom_kills(name).value_or(0);
 }
 
-bool LinuxProcessDriver::was_oom_killed(ServiceId service, Service& state, const ExitStatus& status) {
+bool LinuxProcessDriver::was_oom_killed(ServiceId service, const ExitStatus& status) {
   const std::string& name = membership_.name_of(service);
   bool is_clean = status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 0};
   bool is_sigkill = status == ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGKILL};
@@ -162,6 +170,8 @@ bool LinuxProcessDriver::was_oom_killed(ServiceId service, Service& state, const
   bool may_be = is_sigkill || (!is_clean && !limits_->v1_directory(name, "memory").empty());
   if (!may_be) return false;
   std::uint64_t oom_kills = count_oom_kills(name);
+  if (oom_kills == 0 && find(service) == nullptr) return false;
+  Service& state = state_of(service);
   bool is_news = oom_kills > state.oom_kills;
   state.oom_kills = oom_kills;
   bool is_told = state.oom_told_at != Instant{} && read_clocks().instant - state.oom_told_at < oom_echo;
@@ -186,12 +196,12 @@ SurvivorsFound LinuxProcessDriver::find_survivors(const FindSurvivors& command) 
 
 FigurePlaces LinuxProcessDriver::figure_places(ServiceId service) {
   FigurePlaces places;
-  const std::string& name = membership_.name_of(service);
-  if (name.empty()) return places;
+  if (!membership_.has_begun(service)) return places;
   if (!cgroups_) {
     places.processes = members_but_inits(service);
     return places;
   }
+  const std::string& name = membership_.name_of(service);
   places.group = cgroups_->directory_of(name);
   places.v1_memory = limits_->v1_directory(name, "memory");
   return places;

@@ -35,7 +35,7 @@ void LinuxProcessDriver::add_init(ServiceId service, Pid init, Pid main) {
   inits_[init] = service;
   init_of_[main] = init;
   membership_.add(service, init);
-  if (Service* state = find(service)) state->init = init;
+  state_of(service).init = init;
 }
 
 void LinuxProcessDriver::let_go_of_init(Pid main) {
@@ -56,7 +56,10 @@ std::optional<ServiceId> LinuxProcessDriver::forget_init(Pid pid) {
   ServiceId service = found->second;
   inits_.erase(found);
   Service* state = find(service);
-  if (state != nullptr && state->init == pid) state->init = 0;
+  if (state != nullptr && state->init == pid) {
+    state->init = 0;
+    drop_if_plain(service);
+  }
   return service;
 }
 

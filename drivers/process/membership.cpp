@@ -23,10 +23,16 @@ const Membership::Run* Membership::find(ServiceId service) const {
 
 void Membership::begin(ServiceId service, const std::string& name, const InvocationId& invocation,
                        bool is_adopted) {
+  if (const Run* run = find(service); run != nullptr && run->invocation == invocation) return;
+  const std::string* key = nullptr;
+  if (cgroups_ != nullptr) {
+    // A cgroup belongs to one service: whoever had it before is gone.
+    auto former = services_by_name_.find(name);
+    if (former != services_by_name_.end() && former->second != service) forget(former->second);
+    key = &services_by_name_.try_emplace(name, service).first->first;
+  }
   Run& run = runs_[index_of(service)];
-  if (run.invocation == invocation) return;
-  if (cgroups_ != nullptr) services_by_name_[name] = service;
-  run.name = name;
+  run.name = key;
   run.invocation = invocation;
   run.is_adopted = is_adopted;
 }
@@ -86,7 +92,6 @@ void Membership::forget(ServiceId service) {
   auto found = runs_.find(index_of(service));
   if (found == runs_.end()) return;
   const Run& run = found->second;
-  services_by_name_.erase(run.name);
   for (Pid pid : known_of(run))
     known_.erase(pid);
   if (run.remains) {
@@ -97,13 +102,22 @@ void Membership::forget(ServiceId service) {
       if (owner != sessions_.end() && owner->second == service) sessions_.erase(owner);
     }
   }
+  if (run.name != nullptr) services_by_name_.erase(services_by_name_.find(*run.name));
   runs_.erase(found);
+}
+
+std::vector<ServiceId> Membership::services() const {
+  std::vector<ServiceId> all;
+  all.reserve(runs_.size());
+  for (const auto& [number, run] : runs_)
+    all.push_back(ServiceId{number});
+  return all;
 }
 
 const std::string& Membership::name_of(ServiceId service) const {
   static const std::string none;
   const Run* run = find(service);
-  return run != nullptr ? run->name : none;
+  return run != nullptr && run->name != nullptr ? *run->name : none;
 }
 
 std::vector<Pid> Membership::known_of(const Run& run) const {
@@ -116,7 +130,7 @@ std::vector<Pid> Membership::known_of(const Run& run) const {
 std::vector<Pid> Membership::members(ServiceId service) {
   const Run* run = find(service);
   if (run == nullptr) return {};
-  if (cgroups_ != nullptr) return cgroups_->processes(run->name);
+  if (cgroups_ != nullptr) return cgroups_->processes(*run->name);
 
   find_orphans();
   std::vector<Pid> pids = known_of(*run);
@@ -141,7 +155,7 @@ bool Membership::is_empty(ServiceId service) {
   if (run == nullptr) return true;
   // A known process counts until its end was told: so nobody hears of an empty service before that.
   if (run->newest != 0) return false;
-  return cgroups_ != nullptr ? !cgroups_->is_populated(run->name) : members(service).empty();
+  return cgroups_ != nullptr ? !cgroups_->is_populated(*run->name) : members(service).empty();
 }
 
 bool Membership::has_known(ServiceId service) const {

@@ -35,8 +35,11 @@ class Membership {
   // Any process that was reaped, a known one or not. The service it was added to, if it was.
   std::optional<ServiceId> remove(Pid pid);
   void forget(ServiceId service);
+  bool has_begun(ServiceId service) const { return runs_.contains(index_of(service)); }
+  // Those that have begun, in no order.
+  std::vector<ServiceId> services() const;
 
-  // "" for a service that has not begun.
+  // Whose the cgroup is. "" without cgroups, and for a service that has not begun.
   const std::string& name_of(ServiceId service) const;
   std::vector<Pid> members(ServiceId service);
   bool is_empty(ServiceId service);
@@ -54,7 +57,7 @@ class Membership {
     std::vector<Pid> orphans;
   };
   struct Run {
-    std::string name;
+    const std::string* name = nullptr;  // a key of services_by_name_; null without cgroups
     InvocationId invocation;
     Pid newest = 0;  // of its known processes; see Known
     bool is_adopted = false;

@@ -7,6 +7,7 @@
 #include "reconcile/base/diagnostic.h"
 #include "reconcile/base/numbers.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/base/packed_strings.h"
 #include "reconcile/base/rare.h"
 #include "reconcile/base/service_set.h"
 #include "reconcile/base/strings.h"
@@ -140,4 +141,23 @@ TEST_CASE("a number is the whole text or none") {
 TEST_CASE("text shown to a person holds no control characters and an end") {
   CHECK(printable("a\nb") == "a\\x0ab");
   CHECK(printable("abcdef", 3) == "abc...");
+}
+
+TEST_CASE("packed strings are the strings they were packed from, empty ones too") {
+  PackedStrings none;
+  CHECK(none.empty());
+  CHECK(none.size() == 0);
+  CHECK(none.unpacked().empty());
+
+  PackedStrings some = {"", "a b", ""};
+  CHECK_FALSE(some.empty());
+  CHECK(some.size() == 3);
+  CHECK(some.front().empty());
+  CHECK(some.unpacked() == std::vector<std::string>{"", "a b", ""});
+  CHECK(some != PackedStrings{"", "a b"});
+  CHECK(PackedStrings{"ab"} != PackedStrings{"a", "b"});
+  some.push_back(std::string(100, 'x'));
+  CHECK(some.size() == 4);
+  CHECK(some.unpacked().back() == std::string(100, 'x'));
+  CHECK(some.unpacked().front().empty());
 }

@@ -156,7 +156,7 @@ TEST_CASE("A template runs by its instances: links to it, or files of their own"
   story.files.link("nodes/web-1/worker@b.service", "../../worker@.service");
   story.files.write("worker@c.service", service());
   CHECK(story.commit() == "worker@a worker@b worker@c");
-  CHECK(story.unit("worker@b").start.front().arguments == Names{"/bin/echo", "b"});
+  CHECK(story.unit("worker@b").start.front().arguments == PackedStrings{"/bin/echo", "b"});
 
   story.files.write("worker@.service", service("", "", "/bin/printf %i"));
   CHECK(story.commit() == "worker@a worker@b");

@@ -18,7 +18,7 @@ using std::chrono::seconds;
 inline ExecCommand command(std::string path, bool ignores_failure = false) {
   ExecCommand result;
   result.path = path;
-  result.arguments = {std::move(path)};
+  result.arguments = {path};
   result.ignores_failure = ignores_failure;
   return result;
 }

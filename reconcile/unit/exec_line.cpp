@@ -118,14 +118,14 @@ class LineParser {
       }
       if (is_lone(splitter_.rest(), "\\;")) {
         splitter_.skip(2);
-        command.arguments.emplace_back(";");
+        command.arguments.push_back(";");
         continue;
       }
       auto word = next_word();
       if (!word) return false;
       auto argument = reader_.expanded(word->text, word->offset);
       if (!argument) return false;
-      command.arguments.push_back(std::move(*argument));
+      command.arguments.push_back(*argument);
     }
     return true;
   }
@@ -154,9 +154,11 @@ std::string print_exec_command(const ExecCommand& command) {
   const bool names_argv0 = command.arguments.front() != command.program();
   if (names_argv0) first += '@';
   std::string line = quote_word(protect_specifiers(first + command.program()));
-  for (std::size_t i = names_argv0 ? 0 : 1; i < command.arguments.size(); ++i) {
+  auto argument = command.arguments.begin();
+  if (!names_argv0) ++argument;
+  for (; argument != command.arguments.end(); ++argument) {
     line += ' ';
-    line += quote_word(protect_specifiers(command.arguments[i]));
+    line += quote_word(protect_specifiers(*argument));
   }
   return line;
 }

@@ -173,7 +173,7 @@ TEST_CASE("an instance of a template") {
                             test_machine());
   REQUIRE(load.unit);
   CHECK(load.unit->dependencies->requires_ == std::vector<std::string>{"db@a-b"});
-  CHECK(load.unit->start[0].arguments == std::vector<std::string>{"/x", "a-b", "a/b", "/a/b"});
+  CHECK(load.unit->start[0].arguments == PackedStrings{"/x", "a-b", "a/b", "/a/b"});
   CHECK(load.unit->exec->directories[0].path == "w/a-b");
 }
 

@@ -110,7 +110,7 @@ void check_example(const json& example) {
   for (const ExecCommand& command : load.unit->start) {
     if (command.program() == "/bin/false") continue;  // the helper that noted its arguments did not run
     auto arguments = !command.expands_environment
-                         ? command.arguments
+                         ? command.arguments.unpacked()
                          : expand_environment(command.arguments, [&](std::string_view variable) {
                              auto found = environment->find(std::string(variable));
                              return found == environment->end() ? std::nullopt : std::optional(found->second);

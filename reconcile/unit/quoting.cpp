@@ -217,15 +217,14 @@ std::string expand_variables(std::string_view word, const VariableLookup& lookup
   return expanded;
 }
 
-std::vector<std::string> expand_environment(const std::vector<std::string>& arguments,
-                                            const VariableLookup& lookup) {
+std::vector<std::string> expand_environment(const PackedStrings& arguments, const VariableLookup& lookup) {
   std::vector<std::string> expanded;
   std::size_t bytes = 0;
   auto add = [&](std::string argument) {
     bytes += argument.size() + 1;
     expanded.push_back(std::move(argument));
   };
-  for (const std::string& argument : arguments) {
+  for (std::string_view argument : arguments) {
     if (bytes > max_expanded_arguments_bytes) break;
     const bool is_variable =
         argument.starts_with('$') && !argument.starts_with("${") && !argument.starts_with("$$");
@@ -233,7 +232,7 @@ std::vector<std::string> expand_environment(const std::vector<std::string>& argu
       add(expand_variables(argument, lookup));
       continue;
     }
-    std::optional<std::string> value = lookup(std::string_view(argument).substr(1));
+    std::optional<std::string> value = lookup(argument.substr(1));
     if (!value) continue;
     WordSplitter splitter(*value, Backslash::protects);
     while (!splitter.at_end())

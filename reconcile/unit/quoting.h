@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "reconcile/base/packed_strings.h"
+
 #include "reconcile/base/error.h"
 
 namespace gitproc {
@@ -74,8 +76,7 @@ inline constexpr std::size_t max_expanded_arguments_bytes = 8u << 20;
 // Replaces variables in an argv at exec time: "$NAME" as a whole word by the words of its value (none, if it
 // is unset), "${NAME}" anywhere by its value as it is, "$$" by "$". The rest of a word that begins with "$" is
 // all name; "${X:-y}" and "pre$NAME" stay as they are (reference: systemd.service(5), "Command lines").
-std::vector<std::string> expand_environment(const std::vector<std::string>& arguments,
-                                            const VariableLookup& lookup);
+std::vector<std::string> expand_environment(const PackedStrings& arguments, const VariableLookup& lookup);
 
 // Replaces "${NAME}" and "$$" as above in one word that is never split.
 std::string expand_variables(std::string_view word, const VariableLookup& lookup);

@@ -16,6 +16,7 @@
 
 #include "reconcile/base/defaulted.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/base/packed_strings.h"
 #include "reconcile/base/rare.h"
 #include "reconcile/base/time.h"
 
@@ -62,15 +63,15 @@ struct Condition {
 // One command of an Exec...= line. `arguments` are unquoted and specifier-expanded; $VARIABLES in them are
 // expanded at exec time, word by word, unless `expands_environment` is false (":").
 struct ExecCommand {
-  RareText path;                       // of the program, where it is not argv[0] as it mostly is
-  std::vector<std::string> arguments;  // argv, argv[0] included
-  bool ignores_failure = false;        // "-"
-  bool expands_environment = true;     // not ":"
-  bool is_privileged = false;          // "+": no User=, Group=, limits of privilege
-  bool keeps_user = false;             // "!": without User=, Group=, SupplementaryGroups=
+  RareText path;                    // of the program, where it is not argv[0] as it mostly is
+  PackedStrings arguments;          // argv, argv[0] included
+  bool ignores_failure = false;     // "-"
+  bool expands_environment = true;  // not ":"
+  bool is_privileged = false;       // "+": no User=, Group=, limits of privilege
+  bool keeps_user = false;          // "!": without User=, Group=, SupplementaryGroups=
 
   // Absolute, or a bare name looked up in the fixed search path.
-  const std::string& program() const { return path.empty() ? arguments.front() : path.str(); }
+  std::string program() const { return path.empty() ? std::string(arguments.front()) : path.str(); }
 
   bool operator==(const ExecCommand& other) const {
     return program() == other.program() && arguments == other.arguments &&
