@@ -31,7 +31,7 @@ void Reconciler::State::take(const LimitsDrifted& event) {
   std::string reason = event.what + (event.found.empty() ? " was removed" : " was changed");
   if (gives_up) reason += " again and again, and is left so";
   if (rounds.count <= max_put_backs + 1)
-    emit(Announce{service->name, "drift", event.found, event.wanted, std::move(reason), service->commit});
+    emit(Announce{service->name, "drift", event.found, event.wanted, std::move(reason), *service->commit});
   if (!gives_up) emit(AdjustLimits{service->id, service->life.unit()});
 }
 

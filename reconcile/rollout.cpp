@@ -299,13 +299,14 @@ void Reconciler::State::begin_rollout() {
   bool may_follow = target() && target() != current->id && (is_on_retreat() || !is_refused(*target()));
   bool was_settling_in = std::exchange(is_settling_in, was_booting && may_follow);
   adopt_all();
+  const Defaulted<std::optional<ObjectId>> brought_by(current->id);
   // All relations first: what stops takes along those that require it by the new commit.
   for (const auto& [name, unit] : staged) {
     Service& service = table.intern(name);
     std::uint64_t before = service.desired ? service.desired->fingerprint : 0;
     if (unit && unit->fingerprint != before) changed_units.emplace(name, before);
     service.desired = unit;
-    service.commit = current->id;
+    service.commit = brought_by;
     touch_neighbours(service);  // those that it lets go of, too
     if (unit) table.relate(service, unit.get());
   }

@@ -93,7 +93,7 @@ void Reconciler::State::take(const PreflightChecked& event) {
   service->preflight_error = event.error;
   if (!event.error.empty()) {
     service->reason = "kept running: " + event.error;
-    emit(Announce{service->name, "preflight", "", "", event.error, service->commit});
+    emit(Announce{service->name, "preflight", "", "", event.error, *service->commit});
   } else if (!service->life.is_down()) {
     mark_stop(*service, {StopCause::restart, intent.reason});
   }

@@ -80,7 +80,7 @@ struct Service {
 
   const std::string name;
   UnitPtr desired;  // of the commit that is being applied; null when it is in no commit (any more)
-  std::optional<ObjectId> commit;  // that brought `desired`
+  Defaulted<std::optional<ObjectId>> commit;  // that brought `desired`
   Lifecycle life;
 
   // Relations by this service's own unit, and those that others' units have to it.

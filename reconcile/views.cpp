@@ -27,7 +27,7 @@ ServiceView Reconciler::State::view(const Service& service) const {
       .is_desired_running = service.desired && (service.desired->is_desired_running || service.is_pulled_in ||
                                                 durable.operator_starts.contains(service.name)),
       .is_held = durable.holds.contains(service.name),
-      .commit = service.commit,
+      .commit = *service.commit,
       .file = unit && !unit->sources.empty() ? unit->sources.front().path : "",
       .reason = std::move(reason),
       .next_restart = std::nullopt,

@@ -12,10 +12,6 @@
 namespace gitproc {
 namespace {
 
-// The tree of a repository's top is the one object that every load reads twice, as the new tree and as the
-// old one the next time; libgit2 keeps trees of up to 4 KiB, a hundred entries, unless told otherwise.
-constexpr size_t cached_tree_bytes = 256u << 10;
-
 // nullptr: where git looks; "": nowhere.
 void search_configuration_in(const char* path) {
   for (git_config_level_t level :

@@ -3,6 +3,7 @@
 // any number of these may exist, in any thread. libgit2.load() (drivers/base/lazy_library.h) must have succeeded.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "reconcile/base/error.h"
@@ -11,6 +12,8 @@ namespace gitproc {
 
 // What libgit2 may keep of unpacked trees, commits and tags, over all repositories of the process.
 inline constexpr long object_cache_bytes = 4l << 20;
+inline constexpr std::size_t cached_tree_bytes = 4u
+                                                 << 10;  // larger trees are not kept in it: a hundred entries
 // How packs are mapped: in windows of this size, together at most the limit. A window that is in use stays
 // mapped past the limit; packs beyond the file limit are closed and opened again when needed.
 inline constexpr unsigned long pack_window_bytes = 8ul << 20;

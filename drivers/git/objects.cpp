@@ -21,6 +21,8 @@ std::optional<ObjectKind> from_git(git_object_t type) {
   }
 }
 
+constexpr std::size_t max_kept_tree_bytes = 256u << 10;
+
 std::string reading(const ObjectId& id, ObjectKind kind) {
   return "cannot read " + std::string(to_string(kind)) + " " + id.abbreviated();
 }
@@ -50,10 +52,30 @@ ObjectReader::ObjectReader(git_repository* repository) {
   if (git_repository_odb(&odb, repository) == 0) odb_.reset(odb);
 }
 
+std::optional<RawObject> ObjectReader::kept_tree(const git_oid& id) const {
+  if (!large_tree_ || git_oid_equal(git_odb_object_id(large_tree_->object_.get()), &id) == 0)
+    return std::nullopt;
+  git_odb_object* same = nullptr;
+  git_odb_object_dup(&same, large_tree_->object_.get());
+  return RawObject(same);
+}
+
+void ObjectReader::keep_tree(const RawObject& tree) {
+  std::size_t size = tree.bytes().size();
+  if (size <= cached_tree_bytes || size > max_kept_tree_bytes) return;
+  git_odb_object* same = nullptr;
+  git_odb_object_dup(&same, tree.object_.get());
+  large_tree_.emplace(same);
+}
+
 Result<RawObject> ObjectReader::read(const ObjectId& id, ObjectKind kind, std::size_t limit_bytes) {
   if (!odb_) return fail(reading(id, kind) + ": the repository has no object database");
   ++reads_;
   git_oid oid = to_git(id);
+  if (std::optional<RawObject> kept = kind == ObjectKind::tree ? kept_tree(oid) : std::nullopt;
+      kept && kept->bytes().size() <= limit_bytes) {
+    return *std::move(kept);
+  }
   // Trees and commits are read whole at once: a header would cost as much again, and nothing good is to be
   // had from a repository whose trees do not fit in memory. Blobs are what users put in by mistake.
   if (kind == ObjectKind::blob) {
@@ -79,6 +101,7 @@ Result<RawObject> ObjectReader::read(const ObjectId& id, ObjectKind kind, std::s
     return fail(reading(id, kind) + ": larger than " + std::to_string(limit_bytes) + " bytes",
                 ErrorCode::invalid);
   }
+  if (kind == ObjectKind::tree) keep_tree(raw);
   return raw;
 }
 

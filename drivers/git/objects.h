@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "reconcile/base/error.h"
@@ -12,6 +13,7 @@
 
 struct git_odb;
 struct git_odb_object;
+struct git_oid;
 struct git_repository;
 
 namespace gitproc {
@@ -31,6 +33,8 @@ class RawObject {
     void operator()(git_odb_object* object) const;
   };
   std::unique_ptr<git_odb_object, Free> object_;
+
+  friend class ObjectReader;
 };
 
 // Refers to a repository, which must outlive it. One thread only.
@@ -51,7 +55,13 @@ class ObjectReader {
   struct Free {
     void operator()(git_odb* odb) const;
   };
+  std::optional<RawObject> kept_tree(const git_oid& id) const;
+  void keep_tree(const RawObject& tree);
+
   std::unique_ptr<git_odb, Free> odb_;
+  // The newest tree that libgit2 does not keep. That of a repository's top, or of its nodes, is what every load reads
+  // twice: as the new tree, and as the old one the next time.
+  std::optional<RawObject> large_tree_;
   std::size_t reads_ = 0;
 };
 

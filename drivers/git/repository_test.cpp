@@ -77,6 +77,32 @@ TEST_CASE("a repository whose caches were given back reads as before, what was a
   CHECK(repository.objects().read(second, ObjectKind::commit, limit));
 }
 
+TEST_CASE("of large trees the newest is kept, so that a load reads it once and the memory does not grow") {
+  ScratchRepository scratch;
+  for (int i = 0; i < 30; ++i)
+    scratch.write(std::string(200, 'n') + std::to_string(i), "");
+  scratch.commit("many names");
+  ObjectId first = scratch.id("HEAD^{tree}");
+  scratch.commit("web.service", "[Service]\nExecStart=/bin/true\n");
+  ObjectId second = scratch.id("HEAD^{tree}");
+  Repository repository = open(scratch.path());
+  constexpr std::size_t limit = 1 << 20;
+  auto is_kept = [&](const ObjectId& tree) {
+    std::filesystem::rename(scratch.loose_object(tree), scratch.beside("away"));
+    bool is_read = repository.objects().read(tree, ObjectKind::tree, limit).has_value();
+    std::filesystem::rename(scratch.beside("away"), scratch.loose_object(tree));
+    return is_read;
+  };
+
+  CHECK_FALSE(is_kept(first));
+  REQUIRE(repository.objects().read(first, ObjectKind::tree, limit));
+  CHECK(is_kept(first));
+  CHECK_FALSE(repository.objects().read(first, ObjectKind::tree, 100));
+  REQUIRE(repository.objects().read(second, ObjectKind::tree, limit));
+  CHECK(is_kept(second));
+  CHECK_FALSE(is_kept(first));
+}
+
 TEST_CASE("a repository without a commit has a branch and no tip") {
   ScratchRepository scratch;
   Repository repository = open(scratch.path());
