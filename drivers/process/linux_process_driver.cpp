@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <unordered_set>
 
 #include "drivers/base/clock.h"
 #include "drivers/base/system_call.h"
@@ -33,6 +32,10 @@ constexpr int max_kill_rounds = 32;
 // By then most services that are told to end have ended.
 constexpr Duration late_signal_delay = std::chrono::milliseconds(100);
 constexpr Duration oom_look_delay = std::chrono::milliseconds(100);
+// Whoever is in the middle of execve(2) hardly is any more after the first of these. For 5 s at most: there are
+// processes that hide their environment.
+constexpr Duration orphan_look_delay = std::chrono::milliseconds(40);
+constexpr int max_orphan_looks = 125;
 constexpr std::size_t max_pid_file_bytes = 64;
 constexpr int cgroup_exit_code = 219;
 
@@ -81,13 +84,14 @@ LinuxProcessDriver::LinuxProcessDriver(Options options, RunJournal journal, Noti
       spawner_(spawner),
       membership_(cgroups_ ? &*cgroups_ : nullptr),
       late_signals_(late_signal_delay),
+      orphan_looks_(orphan_look_delay),
       oom_looks_(oom_look_delay),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (cgroups_) limits_.emplace(*cgroups_, options.v1_mounts, options.cgroup_parent);
   for (int source :
        {exits_.fd(), watches_.fd(), limit_watches_.fd(), notify_.fd(), probes_.fd(), late_signals_.fd(),
-        oom_looks_.fd(), limits_ ? limits_->oom_notice_fd() : -1, wake_.get()}) {
+        orphan_looks_.fd(), oom_looks_.fd(), limits_ ? limits_->oom_notice_fd() : -1, wake_.get()}) {
     if (source < 0) continue;
 
     epoll_event event{.events = EPOLLIN, .data = {.fd = source}};
@@ -361,24 +365,23 @@ void LinuxProcessDriver::send_signals() {
   signals_.clear();
 }
 
-// `after_groups`: those of the process groups have the signal, and only have to go on if they were stopped. To tell
-// them so at once would double what a stop costs.
-void LinuxProcessDriver::signal_rest(const Kill& command, bool after_groups) {
+// Those of the process groups that have the signal only have to go on if they were stopped. To tell them so at once
+// would double what a stop costs.
+void LinuxProcessDriver::signal_rest(GroupKill& kill) {
+  const Kill& command = kill.command;
   Kill continuation = command;
   continuation.signal = SIGCONT;
   continuation.sends_sighup = false;
   auto was_reached = [&](Pid pid) {
-    Pid group = after_groups ? ::getpgid(pid) : 0;
+    Pid group = kill.went_to_groups ? ::getpgid(pid) : 0;
     return group > 0 && (group == command.main_pid || group == command.control_pid);
   };
-  std::unordered_set<Pid> done;
-  if (!after_groups) done = {command.main_pid, command.control_pid};
   for (int round = 0; round < max_kill_rounds; ++round) {
     bool found_new = false;
     for (Pid pid : membership_.members(command.service)) {
       // An init would pass the signal on to who gets it anyway.
       if (command.signal != SIGKILL && inits_.contains(pid)) continue;
-      if (!done.insert(pid).second) continue;
+      if (!kill.told.insert(pid).second) continue;
       found_new = true;
       signal_process(command.service, pid, was_reached(pid) ? continuation : command);
     }
@@ -390,9 +393,12 @@ void LinuxProcessDriver::signal_rest(const Kill& command, bool after_groups) {
 void LinuxProcessDriver::kill_group(Service& state, const Kill& command) {
   // With its init a PID namespace ends whole, and nobody gets away by forking.
   if (state.init != 0) signal_process(command.service, state.init, command);
-  if (!cgroups_ || !cgroups_->kill_all(membership_.name_of(command.service))) signal_rest(command, false);
+  if (!cgroups_ || !cgroups_->kill_all(membership_.name_of(command.service))) {
+    GroupKill kill{.command = command, .told = {command.main_pid, command.control_pid}};
+    signal_rest(kill);
+  }
   // Without the kernel's help some may fork away from it: it is repeated until nothing is left.
-  if (!tells_when_empty()) state.group_kill = std::make_unique<Kill>(command);
+  if (!tells_when_empty()) state.group_kill = std::make_unique<GroupKill>(GroupKill{.command = command});
 }
 
 // Looking for those that have left the main process's group costs more than all the rest, and few services have any:
@@ -400,15 +406,28 @@ void LinuxProcessDriver::kill_group(Service& state, const Kill& command) {
 bool LinuxProcessDriver::signal_group(Service& state, const Kill& command) {
   bool has_leader = command.main_pid != 0 || command.control_pid != 0;
   if (!has_leader || !signal_process_groups(command)) return false;
-  state.group_kill = std::make_unique<Kill>(command);
+  state.group_kill = std::make_unique<GroupKill>(GroupKill{.command = command, .went_to_groups = true});
   return true;
 }
 
 void LinuxProcessDriver::signal_late(Service& state) {
   if (!state.group_kill) return;
-  std::unique_ptr<Kill> command = std::move(state.group_kill);
-  if (command->signal == SIGKILL) return kill_group(state, *command);
-  signal_rest(*command, true);
+  const Kill command = state.group_kill->command;
+  if (command.signal == SIGKILL) return kill_group(state, command);
+  signal_rest(*state.group_kill);
+  if (!awaits_orphans(command.service, state)) state.group_kill.reset();
+}
+
+// Whether the service has to be looked at again, which a reminder is set for: there are orphans, perhaps its own, of
+// which nobody can tell yet. Asked right after its processes were looked for.
+bool LinuxProcessDriver::awaits_orphans(ServiceId service, Service& state) {
+  if (!membership_.has_undecided_orphans()) return false;
+  if (state.is_orphan_look_due) return true;
+  if (state.orphan_looks == max_orphan_looks) return false;
+  state.orphan_looks++;
+  state.is_orphan_look_due = true;
+  orphan_looks_.add(service, read_clocks().instant);
+  return true;
 }
 
 void LinuxProcessDriver::kill(const Kill& command) {
@@ -419,6 +438,7 @@ void LinuxProcessDriver::kill(const Kill& command) {
   }
   Service& state = state_of(command.service);
   state.group_kill.reset();
+  state.orphan_looks = 0;
   bool is_final = command.signal == SIGKILL;
   bool is_asked_for = command.whole_group && !is_final && signal_group(state, command);
   if (!is_asked_for) {
@@ -427,7 +447,11 @@ void LinuxProcessDriver::kill(const Kill& command) {
     for (Pid pid : {command.main_pid, command.control_pid}) {
       if (pid != 0) signal_process(command.service, pid, command);
     }
-    if (command.whole_group && !is_final) signal_rest(command, false);
+    if (command.whole_group && !is_final) {
+      state.group_kill = std::make_unique<GroupKill>(
+          GroupKill{.command = command, .told = {command.main_pid, command.control_pid}});
+      signal_late(state);
+    }
   }
   state.awaits_empty = command.awaits_empty;
   if (state.awaits_empty) look_for_empty(command.service, state);
@@ -468,7 +492,7 @@ void LinuxProcessDriver::look_for_empty(ServiceId service, Service& state) {
     watch_for_empty(service);
     is_empty = membership_.is_empty(service);
   }
-  if (is_empty) {
+  if (is_empty && !awaits_orphans(service, state)) {
     stop_waiting(service);
     post(Emptied{.service = service});
     return;
@@ -489,6 +513,7 @@ void LinuxProcessDriver::await_main_pid(const AwaitMainPid& command) {
     return post(MainPidFound{.service = command.service, .pid = 0, .is_empty = true});
   Service& state = state_of(command.service);
   state.awaits_main_pid = command.unit;
+  state.orphan_looks = 0;
   if (!tells_when_empty()) waiting_.insert(command.service);
   watch_for_empty(command.service);
   look_for_main_pid(command.service, state);
@@ -499,6 +524,7 @@ void LinuxProcessDriver::look_for_main_pid(ServiceId service, Service& state) {
   Pid pid = unit->pid_file.empty() ? (unit->guesses_main_pid ? guess_main_pid(service, state) : 0)
                                    : read_main_pid(service, *unit);
   bool is_empty = pid == 0 && membership_.is_empty(service);
+  if (pid == 0 && awaits_orphans(service, state)) return;
   // Without a file to wait for, now is when it must be known.
   if (pid == 0 && !is_empty && !unit->pid_file.empty()) return;
   state.awaits_main_pid.reset();
@@ -591,6 +617,14 @@ std::vector<Event> LinuxProcessDriver::drain() {
     if (state == nullptr) continue;
     signal_late(*state);
     drop_if_plain(service);
+  }
+  for (ServiceId service : orphan_looks_.take_due(read_clocks().instant)) {
+    Service* state = find(service);
+    if (state == nullptr) continue;
+    state->is_orphan_look_due = false;
+    signal_late(*state);
+    drop_if_plain(service);
+    touched.insert(service);
   }
   for (ServiceId service : touched)
     look_again(service);

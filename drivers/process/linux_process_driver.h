@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "drivers/base/unique_fd.h"
@@ -71,17 +72,25 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::vector<std::string> take_unavailable() override { return std::exchange(unavailable_, {}); }
 
  private:
+  // A signal to all of a service that some may not have got yet.
+  struct GroupKill {
+    Kill command;
+    bool went_to_groups = false;   // those of the main and the control process have it
+    std::unordered_set<Pid> told;  // nobody gets it twice
+  };
   // What is known of a service that has begun besides its Membership. Most that just run are as this begins, and take
   // no memory: see state_of and drop_if_plain.
   struct Service {
     Pid init = 0;  // of the newest PID namespace
     bool is_adopted = false;
     bool awaits_empty = false;
-    std::uint8_t oom_looks = 0;        // that are still to come after the kernel's word in v1
-    std::unique_ptr<Kill> group_kill;  // a signal to all that some may not have got yet
-    Rare<UnitPtr> awaits_main_pid;     // the unit of an AwaitMainPid under way
-    std::uint64_t oom_kills = 0;       // that are known of
-    Instant oom_told_at{};             // when the last was told as OomKilled
+    std::uint8_t oom_looks = 0;         // that are still to come after the kernel's word in v1
+    std::uint8_t orphan_looks : 7 = 0;  // that were taken; see awaits_orphans()
+    bool is_orphan_look_due : 1 = false;
+    std::unique_ptr<GroupKill> group_kill;
+    Rare<UnitPtr> awaits_main_pid;  // the unit of an AwaitMainPid under way
+    std::uint64_t oom_kills = 0;    // that are known of
+    Instant oom_told_at{};          // when the last was told as OomKilled
 
     bool is_plain() const {
       return init == 0 && !is_adopted && !awaits_empty && oom_looks == 0 && !group_kill && !awaits_main_pid &&
@@ -158,7 +167,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   void signal_process(ServiceId service, Pid pid, const Kill& command);
   bool signal_process_groups(const Kill& command);
   void send_signals();
-  void signal_rest(const Kill& command, bool after_groups);
+  void signal_rest(GroupKill& kill);
   bool signal_group(Service& state, const Kill& command);
   void kill_group(Service& state, const Kill& command);
   void signal_late(Service& state);
@@ -170,6 +179,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   void look_again(ServiceId service);
   void look_for_empty(ServiceId service, Service& state);
   void look_for_main_pid(ServiceId service, Service& state);
+  bool awaits_orphans(ServiceId service, Service& state);
   Pid read_main_pid(ServiceId service, const Unit& unit);
   Pid guess_main_pid(ServiceId service, const Service& state);
   // The kernel does, by inotify; else the end of any process may be what is waited for.
@@ -198,6 +208,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   bool can_have_namespaces_ = true;       // as far as was tried
   std::set<ServiceId> waiting_;           // to be looked at again whenever a process ends
   Reminders late_signals_;                // of group_kill
+  Reminders orphan_looks_;                // see awaits_orphans()
   Reminders oom_looks_;                   // of a v1 memory group in which memory ran out
   // To a process group, by its leader's number.
   struct GroupSignal {

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t max_sessions = 64;      // of one service; older ones hardly have processes left
 constexpr std::size_t max_members = 100'000;  // of one service
 constexpr int max_ancestors = 64;
+constexpr int max_orphan_rounds = 16;
 
 }  // namespace
 
@@ -132,20 +133,37 @@ std::vector<Pid> Membership::members(ServiceId service) {
   if (run == nullptr) return {};
   if (cgroups_ != nullptr) return cgroups_->processes(*run->name);
 
-  find_orphans();
+  has_undecided_orphans_ = false;
   std::vector<Pid> pids = known_of(*run);
-  if (run->remains) pids.insert(pids.end(), run->remains->orphans.begin(), run->remains->orphans.end());
-  if (run->is_adopted) {
-    for (Pid pid : all_processes()) {
-      if (owner_by_marks(pid) == service) pids.push_back(pid);
+  std::unordered_set<Pid> seen(pids.begin(), pids.end());
+  auto add = [&](const std::vector<Pid>& found) {
+    for (Pid pid : found) {
+      if (pids.size() < max_members && seen.insert(pid).second) pids.push_back(pid);
     }
+  };
+  if (run->is_adopted) add(find_processes_of_adopted(service));
+  // The orphans are looked for after the children: whoever loses its parent before that one was asked for its children
+  // is an orphan by then.
+  std::size_t asked = 0;
+  for (int round = 0; round < max_orphan_rounds; ++round) {
+    for (; asked < pids.size(); ++asked)
+      add(children_of(pids[asked]));
+    find_orphans(!pids.empty());
+    if (run->remains) add(run->remains->orphans);
+    if (asked == pids.size()) break;
   }
-  std::unordered_set<Pid> seen;
-  std::erase_if(pids, [&](Pid pid) { return !seen.insert(pid).second; });
-  for (std::size_t i = 0; i < pids.size() && pids.size() < max_members; ++i) {
-    for (Pid child : children_of(pids[i])) {
-      if (seen.insert(child).second) pids.push_back(child);
-    }
+  return pids;
+}
+
+// The orphans of an agent that is gone are not this one's children, but of whom it is a child of itself, or of the first
+// process.
+std::vector<Pid> Membership::find_processes_of_adopted(ServiceId service) {
+  std::vector<Pid> pids;
+  for (Pid pid : all_processes()) {
+    Owner owner = owner_by_marks(pid);
+    bool is_orphan = owner.parent == 1 || owner.parent == ::getppid();
+    if (owner.is_undecided && is_orphan) has_undecided_orphans_ = true;
+    if (owner.service == service) pids.push_back(pid);
   }
   return pids;
 }
@@ -170,7 +188,7 @@ std::optional<ServiceId> Membership::service_of(Pid pid) {
         services_by_name_.find(cgroups_->service_of(cgroup_of_process(pid, cgroups_->v1_controller())));
     return service != services_by_name_.end() ? std::optional(service->second) : std::nullopt;
   }
-  if (std::optional<ServiceId> owner = owner_by_marks(pid)) return owner;
+  if (Owner owner = owner_by_marks(pid); owner.service) return owner.service;
   Pid ancestor = pid;
   for (int i = 0; i < max_ancestors; ++i) {
     std::optional<ProcStat> stat = read_proc_stat(ancestor);
@@ -189,29 +207,37 @@ std::optional<ServiceId> Membership::owner_by_session(Pid session) const {
   return owner != sessions_.end() ? std::optional(owner->second) : std::nullopt;
 }
 
-std::optional<ServiceId> Membership::owner_by_marks(Pid pid) const {
+Membership::Owner Membership::owner_by_marks(Pid pid) const {
   std::optional<ProcStat> stat = read_proc_stat(pid);
-  if (!stat || stat->is_dead()) return std::nullopt;
-  if (std::optional<ServiceId> owner = owner_by_session(stat->session)) return owner;
-  std::optional<InvocationId> invocation = InvocationId::parse(invocation_of_process(pid));
-  if (!invocation) return std::nullopt;
+  if (!stat || stat->is_dead()) return {};
+  if (std::optional<ServiceId> owner = owner_by_session(stat->session)) return {.service = owner};
+  std::optional<std::string> carried = invocation_of_process(pid);
+  if (!carried) return {.is_undecided = true, .parent = stat->parent};
+  std::optional<InvocationId> invocation = InvocationId::parse(*carried);
+  if (!invocation) return {};
   // An orphan that has left its session is rare, and to compare what 1,000 services have costs less than to read what
   // it carries: an index would cost each service more than this ever does.
   auto owner =
       std::ranges::find_if(runs_, [&](const auto& run) { return run.second.invocation == *invocation; });
-  return owner != runs_.end() ? std::optional(ServiceId{owner->first}) : std::nullopt;
+  if (owner == runs_.end()) return {};
+  return {.service = ServiceId{owner->first}};
 }
 
-void Membership::find_orphans() {
-  // Only the end of a process makes orphans, and the agent hears of the first link of every such chain.
-  if (!may_have_new_orphans_) return;
+// Only the end of a process makes orphans. The agent hears of the ends of its children; but not of those of their
+// children (`has_living`: the service has any), who leave it orphans as well.
+void Membership::find_orphans(bool has_living) {
+  if (!may_have_new_orphans_ && !has_living) return;
   may_have_new_orphans_ = false;
   for (Pid pid : children_of_first_thread(::getpid())) {
     if (known_.contains(pid) || orphans_.contains(pid)) continue;
-    std::optional<ServiceId> owner = owner_by_marks(pid);
-    orphans_[pid] = owner;
-    if (!owner) continue;
-    Run& run = runs_[index_of(*owner)];
+    Owner owner = owner_by_marks(pid);
+    if (owner.is_undecided) {
+      may_have_new_orphans_ = has_undecided_orphans_ = true;
+      continue;
+    }
+    orphans_[pid] = owner.service;
+    if (!owner.service) continue;
+    Run& run = runs_[index_of(*owner.service)];
     if (!run.remains) run.remains = std::make_unique<Remains>();
     run.remains->orphans.push_back(pid);
   }

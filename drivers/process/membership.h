@@ -3,7 +3,8 @@
 // With cgroups the kernel knows. Without them (an unprivileged agent) a service's processes are those it spawned,
 // all their descendants, and orphans: processes whose parent is gone and that therefore became the agent's children.
 // An orphan is told by its session (each spawned process leads one) or by INVOCATION_ID in its environment; one that
-// has left both behind before it was ever looked at is lost, which only a cgroup can prevent.
+// has left both behind before it was ever looked at is lost, which only a cgroup can prevent. One that is in the middle
+// of execve(2) has no environment for a moment: whose it is cannot be told yet, and it is asked for again.
 #pragma once
 
 #include <map>
@@ -43,6 +44,8 @@ class Membership {
   const std::string& name_of(ServiceId service) const;
   std::vector<Pid> members(ServiceId service);
   bool is_empty(ServiceId service);
+  // Whether the last look at members() without cgroups met an orphan of which nobody can tell yet whose it is.
+  bool has_undecided_orphans() const { return has_undecided_orphans_; }
   // Whether a process that was added lives, as far as was told.
   bool has_known(ServiceId service) const;
   bool is_known(Pid pid) const { return known_.contains(pid); }
@@ -73,9 +76,15 @@ class Membership {
   const Run* find(ServiceId service) const;
   std::vector<Pid> known_of(const Run& run) const;
   void remember_session(ServiceId service, Run& run, Pid pid);
-  void find_orphans();
+  void find_orphans(bool has_living);
   std::optional<ServiceId> owner_by_session(Pid session) const;
-  std::optional<ServiceId> owner_by_marks(Pid pid) const;
+  struct Owner {
+    std::optional<ServiceId> service;
+    bool is_undecided = false;
+    Pid parent = 0;  // of one who is
+  };
+  Owner owner_by_marks(Pid pid) const;
+  std::vector<Pid> find_processes_of_adopted(ServiceId service);
 
   const CgroupTree* cgroups_;
   std::unordered_map<std::uint32_t, Run> runs_;
@@ -85,6 +94,7 @@ class Membership {
   // Children that the agent did not spawn; nullopt for those of no service.
   std::unordered_map<Pid, std::optional<ServiceId>> orphans_;
   bool may_have_new_orphans_ = true;
+  bool has_undecided_orphans_ = false;
 };
 
 }  // namespace gitproc

@@ -75,6 +75,8 @@ std::optional<ProcStat> parse_proc_stat(std::string_view text) {
   stat.session = *session;
   stat.start_ticks = *start_ticks;
   if (stat.state == 'Z' && fields.size() >= 50) stat.wait_status = parse_number<int>(fields[49]);
+  // Where it begins and where it ends. The end is set last by execve(2), and both are 0 where they may not be seen.
+  if (fields.size() >= 49) stat.has_empty_environment = fields[47] == fields[48] && fields[48] != "0";
   return stat;
 }
 
@@ -139,14 +141,16 @@ std::uint64_t pid_namespace_of(Pid pid) {
   return ::stat(proc_path(pid, "ns/pid").c_str(), &status) == 0 ? status.st_ino : 0;
 }
 
-std::string invocation_of_process(Pid pid) {
+std::optional<std::string> invocation_of_process(Pid pid) {
   static constexpr std::string_view variable = "INVOCATION_ID=";
   Result<std::string> text = read_file(proc_path(pid, "environ"), max_environ_bytes);
   if (!text) return "";
   for (std::string_view entry : split(*text, '\0')) {
     if (entry.starts_with(variable)) return std::string(entry.substr(variable.size()));
   }
-  return "";
+  if (!text->empty()) return "";
+  std::optional<ProcStat> stat = read_proc_stat(pid);
+  return stat && stat->has_empty_environment ? std::optional(std::string()) : std::nullopt;
 }
 
 std::vector<Pid> all_processes() { return numeric_entries("/proc"); }

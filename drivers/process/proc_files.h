@@ -21,6 +21,8 @@ struct ProcStat {
   std::uint64_t start_ticks = 0;  // since boot, in clock ticks
   // Of a zombie, as waitpid(2) gives it; 0 also where the reader may not see it.
   std::optional<int> wait_status;
+  // Surely, as far as the reader may see it. In the middle of execve(2) a process has no environment yet.
+  bool has_empty_environment = false;
 
   bool is_dead() const { return state == 'Z' || state == 'X' || state == 'x'; }
 };
@@ -50,8 +52,9 @@ std::vector<Pid> namespace_pids(Pid pid);
 // Tells PID namespaces apart; 0 where that cannot be told.
 std::uint64_t pid_namespace_of(Pid pid);
 
-// The value of INVOCATION_ID in its initial environment; "" where there is none, or it may not be seen.
-std::string invocation_of_process(Pid pid);
+// The value of INVOCATION_ID in its initial environment; "" where there is none, or it may not be seen. nullopt: it is to
+// be asked for again, because the process is in the middle of execve(2), or ending.
+std::optional<std::string> invocation_of_process(Pid pid);
 
 // All pids there are, in no order.
 std::vector<Pid> all_processes();

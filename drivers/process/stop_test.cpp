@@ -1,13 +1,19 @@
 // Who gets the signal of a stop: every process of the service, once, wherever it has gone.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include "drivers/process/machine_for_tests.h"
 #include "drivers/process/proc_files.h"
 #include "drivers/process/reminders.h"
+#include "reconcile/base/numbers.h"
+#include "reconcile/base/strings.h"
 #include "testing/catch.h"
 
 namespace gitproc {
@@ -69,6 +75,115 @@ TEST_CASE("what a main process that ends at once leaves behind is told to end as
         ExitStatus{.kind = ExitStatus::Kind::killed, .value = SIGTERM});
   machine.wait_for<Emptied>();
   machine.wait_until([] { return children_of(::getpid()).empty(); });
+}
+
+TEST_CASE("an orphan of a process that the living main process has let go of is told to end as well") {
+  Machine machine(false);
+  std::string go = machine.directory / "go";
+  auto unit = shared(shell("trap 'echo main' TERM; echo up; while [ ! -e " + go +
+                           " ]; do sleep 0.01; done; (setsid sh -c \"" + stubborn("far") +
+                           "\" &); while :; do sleep 0.01; done"));
+  Pid pid = machine.spawn_until(unit, "up\n");
+  // As `gitproc status` does: nothing that the agent hears of happens between this look and the next.
+  CHECK(machine.driver->figure_places(web).processes.front() == pid);
+  std::ofstream{go};
+  auto lines = [&](const std::string& line) { return count_lines(machine.text_of("web.log"), line); };
+  machine.wait_until([&] { return lines("up") == 2; });
+  stop(machine, unit, pid);
+  machine.wait_until([&] { return lines("main") == 1 && lines("far") == 1; });
+  machine.kill_all(unit, pid);
+}
+
+// Among many that lose their parents one after the other while they are looked for. GITPROC_STOPS sets how often.
+TEST_CASE("nobody is missed because its parent ended while it was looked for") {
+  const char* wanted = std::getenv("GITPROC_STOPS");
+  const int stops = wanted != nullptr ? std::atoi(wanted) : 3;
+  static constexpr int parents = 40;
+  for (int i = 0; i < stops; ++i) {
+    Machine machine(false);
+    // They and their children are in sessions of their own, and end about when the driver looks for them.
+    std::string far = machine.directory / "far";
+    std::ofstream(far) << "trap 'echo far; exit' TERM; echo up; while :; do sleep 1; done";
+    std::string microseconds = std::to_string(1'070'000 + i * 7919 % 30'000).substr(1);
+    auto unit =
+        shared(shell("n=0; while [ $n -lt " + std::to_string(parents) + " ]; do setsid sh -c 'setsid sh " +
+                     far + " & wait' & all=\"$all $!\"; n=$((n+1)); done; trap 'sleep 0." + microseconds +
+                     "; kill -KILL $all; echo killed' TERM; echo up; while :; do sleep 0.01; done"));
+    Pid pid = machine.spawn_pid(unit);
+    auto lines = [&](const std::string& line) { return count_lines(machine.text_of("web.log"), line); };
+    machine.wait_until([&] { return lines("up") == parents + 1; });
+    stop(machine, unit, pid);
+    machine.wait_until([&] { return lines("killed") == 1 && lines("far") == parents; });
+    machine.kill_all(unit, pid);
+  }
+}
+
+// An orphan in a session of its own, as one that the service has left. Nobody can read its environment, as of a process
+// in the middle of execve(2), until `reveal` is written to; then it has that of the service.
+struct HiddenOrphan {
+  Pid pid = 0;
+  UniqueFd reveal;
+};
+
+[[noreturn]] void hide_and_wait(int reveal, int told, char* const* environment) {
+  ::setsid();
+  std::string stat = *read_file("/proc/self/stat", 4096);
+  std::vector<std::string_view> fields = split(std::string_view(stat).substr(stat.rfind(')') + 2), ' ');
+  const std::uintptr_t page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  std::uintptr_t begin = *parse_number<std::uintptr_t>(fields[47]) / page * page;
+  std::uintptr_t end = (*parse_number<std::uintptr_t>(fields[48]) + page - 1) / page * page;
+  const char* arguments[] = {"sleep", "1000", nullptr};
+  ::munmap(reinterpret_cast<void*>(begin), end - begin);
+  Pid self = ::getpid();
+  char byte = 0;
+  if (::write(told, &self, sizeof self) == sizeof self && ::read(reveal, &byte, 1) == 1)
+    ::execve("/bin/sleep", const_cast<char* const*>(arguments), environment);
+  ::_exit(1);
+}
+
+HiddenOrphan make_hidden_orphan(const InvocationId& invocation) {
+  int reveal[2], told[2];
+  REQUIRE(::pipe2(reveal, O_CLOEXEC) == 0);
+  REQUIRE(::pipe2(told, O_CLOEXEC) == 0);
+  std::string variable = "INVOCATION_ID=" + invocation.hex();
+  char* environment[] = {variable.data(), nullptr};
+  pid_t parent = ::fork();
+  if (parent == 0) {
+    if (::fork() == 0) hide_and_wait(reveal[0], told[1], environment);
+    ::_exit(0);
+  }
+  ::waitpid(parent, nullptr, 0);
+  HiddenOrphan orphan;
+  REQUIRE(::read(told[0], &orphan.pid, sizeof orphan.pid) == sizeof orphan.pid);
+  orphan.reveal.reset(reveal[1]);
+  for (int end : {reveal[0], told[0], told[1]})
+    ::close(end);
+  return orphan;
+}
+
+TEST_CASE(
+    "an orphan that cannot be told yet keeps its service from being empty, and is told to end when it can") {
+  Machine machine(false);
+  auto unit = shared(shell("echo up; exec sleep 1000"));
+  Pid pid = machine.spawn_until(unit, "up\n");
+  HiddenOrphan orphan = make_hidden_orphan(machine.command_for(unit).invocation);
+  CHECK(invocation_of_process(orphan.pid) == std::nullopt);
+  stop(machine, unit, pid);
+  CHECK(machine.wait_for<ProcessExited>().pid == pid);
+  CHECK(children_of(::getpid()) == std::vector{orphan.pid});
+  CHECK(::write(orphan.reveal.get(), "", 1) == 1);
+  machine.wait_for<Emptied>();
+  CHECK(children_of(::getpid()).empty());
+}
+
+TEST_CASE("an orphan that hides its environment for good is waited for for a while only") {
+  Machine machine(false);
+  auto unit = shared(shell("echo up; exec sleep 1000"));
+  Pid pid = machine.spawn_until(unit, "up\n");
+  HiddenOrphan orphan = make_hidden_orphan(machine.command_for(unit).invocation);
+  stop(machine, unit, pid);
+  machine.wait_for<Emptied>();
+  CHECK(children_of(::getpid()) == std::vector{orphan.pid});
 }
 
 TEST_CASE("processes that were stopped by a signal end all the same") {
