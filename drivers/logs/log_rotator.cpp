@@ -48,26 +48,28 @@ void LogRotator::start_watching() {
 void LogRotator::watch(std::string_view service, const Defaulted<LogPolicy>& policy) {
   auto [found, is_new] = logs_.try_emplace(std::string(service));
   found->second.policy = policy;
-  mark_due(found->first, found->second);
+  mark_due(found);
 }
 
 void LogRotator::forget(std::string_view service) {
   // A rotation under way is dropped with it: it is still at its copy, which leaves nothing but NAME.log.0. But first
   // the disk has to be done with that.
   if (active_ && active_->service == service) active_->is_dropped = true;
-  // Its name in due_ is skipped when its turn comes.
-  if (auto found = logs_.find(service); found != logs_.end()) logs_.erase(found);
+  auto found = logs_.find(service);
+  if (found == logs_.end()) return;
+  if (found->second.is_due) std::erase(due_, found);
+  logs_.erase(found);
 }
 
-void LogRotator::mark_due(const std::string& service, Log& log) {
-  if (log.is_due) return;
-  log.is_due = true;
-  due_.push_back(service);
+void LogRotator::mark_due(Logs::iterator log) {
+  if (log->second.is_due) return;
+  log->second.is_due = true;
+  due_.push_back(log);
 }
 
 void LogRotator::mark_all_due() {
-  for (auto& [service, log] : logs_)
-    mark_due(service, log);
+  for (auto log = logs_.begin(); log != logs_.end(); ++log)
+    mark_due(log);
 }
 
 Instant LogRotator::next_deadline() const {
@@ -80,12 +82,10 @@ Instant LogRotator::next_deadline() const {
 std::vector<LogIncident> LogRotator::drain(Instant now) {
   if (is_gate_open_ || now >= listens_at_) read_events(now);
   for (std::size_t i = 0; i < checks_per_drain && !due_.empty() && !active_; ++i) {
-    std::string service = std::move(due_.front());
+    auto& [service, log] = *due_.front();
     due_.pop_front();
-    auto found = logs_.find(service);
-    if (found == logs_.end()) continue;
-    found->second.is_due = false;
-    check(service, found->second, now);
+    log.is_due = false;
+    check(service, log, now);
   }
   if (active_) advance(now);
   return std::exchange(incidents_, {});
@@ -120,7 +120,7 @@ void LogRotator::read_events(Instant now) {
       if (event->len == 0) continue;
       std::optional<std::string_view> service = service_of_log_file(event->name);
       auto found = service ? logs_.find(*service) : logs_.end();
-      if (found != logs_.end()) mark_due(found->first, found->second);
+      if (found != logs_.end()) mark_due(found);
     }
   }
   if (has_events) look_at_disk(now);
@@ -145,8 +145,9 @@ void LogRotator::check(const std::string& service, Log& log, Instant now) {
   }
   struct stat status;
   if (::fstatat(directory_->fd(), log_file_name(service).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    if (std::exchange(log.has_file, false))
+    if (log.has_file)
       incidents_.push_back({service, "its log was deleted: what it prints until it is restarted is lost"});
+    log.has_file = false;
     log.size_bytes = 0;
     return;
   }
@@ -173,13 +174,14 @@ void LogRotator::advance(Instant now) {
 }
 
 void LogRotator::end_rotation(const std::string& service, const Result<void>& rotated, Instant now) {
-  Log& log = logs_.find(service)->second;
+  auto found = logs_.find(service);
+  Log& log = found->second;
   log.size_bytes = 0;
-  if (!rotated && make_room(service, log, now)) return mark_due(service, log);
+  if (!rotated && make_room(service, log, now)) return mark_due(found);
   if (!rotated) return report_failure(service, log, rotated.error(), now);
   log.has_failed = false;
   // The service may have written another archive's worth meanwhile.
-  mark_due(service, log);
+  mark_due(found);
 }
 
 // Services that cannot write make no events, but each that finds the disk full has written a part before. So a disk

@@ -63,13 +63,14 @@ class LogRotator {
  private:
   struct Log {
     Defaulted<LogPolicy> policy;
-    bool is_recovered = false;
-    bool is_due = false;           // in due_
-    bool has_failed = false;       // reported
-    bool has_file = false;         // when last looked at, to notice a deletion
-    std::uint64_t size_bytes = 0;  // when last looked at, to notice a truncation
-    Instant not_before{};          // of the next rotation
+    std::uint64_t size_bytes : 60 = 0;  // when last looked at, to notice a truncation
+    bool is_recovered : 1 = false;
+    bool is_due : 1 = false;      // in due_
+    bool has_failed : 1 = false;  // reported
+    bool has_file : 1 = false;    // when last looked at, to notice a deletion
+    Instant not_before{};         // of the next rotation
   };
+  using Logs = std::map<std::string, Log, std::less<>>;
   struct Active {
     std::string service;
     Rotation rotation;
@@ -80,7 +81,7 @@ class LogRotator {
   void start_watching();
   void read_events(Instant now);
   void open_gate(bool is_open);
-  void mark_due(const std::string& service, Log& log);
+  void mark_due(Logs::iterator log);
   void mark_all_due();
   void check(const std::string& service, Log& log, Instant now);
   void advance(Instant now);
@@ -97,8 +98,8 @@ class LogRotator {
   UniqueFd gate_;  // an epoll(7) that holds disk_'s descriptor, and inotify_ only while its events are wanted
   bool is_gate_open_ = false;
   Instant listens_at_ = never;  // when the closed gate is looked behind; poll time without inotify
-  std::map<std::string, Log, std::less<>> logs_;
-  std::deque<std::string> due_;
+  Logs logs_;
+  std::deque<Logs::iterator> due_;
   std::optional<Active> active_;
   Instant disk_not_before_{};  // of the next look at it
   Instant full_not_before_{};  // of the next report of it
