@@ -25,7 +25,7 @@ class CommitLoader {
   LoadOutcome load(const ObjectId& commit);
 
   Repository& repository() { return repository_; }
-  const UnitMap& units() const { return catalog_.units(); }
+  UnitMap units() const { return catalog_.units(); }
   std::string real_name(const std::string& name) const { return catalog_.real_name(name); }
 
  private:

@@ -378,7 +378,12 @@ std::expected<CatalogUpdate, CatalogFailure> Catalog::update(const std::vector<F
   return result;
 }
 
-const UnitMap& Catalog::units() const { return state_->index.units.map(); }
+UnitMap Catalog::units() const {
+  UnitMap units;
+  for (const UnitPtr& unit : state_->index.units.map())
+    units.emplace_hint(units.end(), unit->name, unit);
+  return units;
+}
 
 std::string Catalog::real_name(const std::string& name) const { return state_->index.real_name(name); }
 

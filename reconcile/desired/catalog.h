@@ -90,7 +90,7 @@ class Catalog {
   std::expected<CatalogUpdate, CatalogFailure> update(const std::vector<FileChange>& changes,
                                                       CommitFiles& files);
 
-  const UnitMap& units() const;
+  UnitMap units() const;
   // The unit that a name means: the owner of that alias where there is one, else the name itself.
   std::string real_name(const std::string& name) const;
 

@@ -12,6 +12,7 @@
 #include "reconcile/desired/catalog.h"
 #include "reconcile/desired/journaled_map.h"
 #include "reconcile/desired/layout.h"
+#include "reconcile/desired/unit_set.h"
 
 namespace gitproc {
 
@@ -63,7 +64,7 @@ struct CatalogIndex {
   std::vector<Layer> layers;
 
   JournaledMap<std::string, TreeEntry> entries;  // all unit files and drop-ins of the layers, by path
-  JournaledMap<std::string, UnitPtr> units;
+  JournaledMap<std::string, UnitPtr, UnitSet> units;
   JournaledMap<std::string, LeftOut> left_out;
   JournaledMap<std::string, Note> notes;  // by name; what is wrong with a path alone by "/" + path
   JournaledMap<Concern, std::monostate> concerns;

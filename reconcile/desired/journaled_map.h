@@ -11,10 +11,10 @@
 
 namespace gitproc {
 
-template <typename Key, typename Value>
+// Map: a std::map, or a set of Values that know their Key and that is changed as a map is (UnitSet).
+template <typename Key, typename Value, typename Map = std::map<Key, Value, std::less<>>>
 class JournaledMap {
  public:
-  using Map = std::map<Key, Value, std::less<>>;
   using Touched = std::pmr::map<Key, std::optional<Value>>;
 
   const Map& map() const { return map_; }
@@ -22,7 +22,7 @@ class JournaledMap {
   template <typename K>
   const Value* find(const K& key) const {
     const auto found = map_.find(key);
-    return found == map_.end() ? nullptr : &found->second;
+    return found == map_.end() ? nullptr : &value_of(*found);
   }
   template <typename K>
   bool contains(const K& key) const {
@@ -67,8 +67,10 @@ class JournaledMap {
   void remember(const Key& key) {
     if (touched_.contains(key)) return;
     const auto found = map_.find(key);
-    touched_.emplace(key, found == map_.end() ? std::nullopt : std::optional<Value>(found->second));
+    touched_.emplace(key, found == map_.end() ? std::nullopt : std::optional<Value>(value_of(*found)));
   }
+  static const Value& value_of(const std::pair<const Key, Value>& item) { return item.second; }
+  static const Value& value_of(const Value& item) { return item; }
 
   Map map_;
   std::pmr::monotonic_buffer_resource scratch_;

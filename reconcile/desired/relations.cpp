@@ -108,8 +108,8 @@ void resolve_list(std::vector<std::string>& names, const std::string& self, cons
 class Sieve {
  public:
   explicit Sieve(const CatalogIndex& index) : index_(index) {
-    for (const auto& [name, unit] : index.units.map())
-      names_.insert(name);
+    for (const UnitPtr& unit : index.units.map())
+      names_.insert(unit->name);
     for (const auto& [name, out] : index.left_out.map()) {
       if (out.unit) names_.insert(name);
     }
