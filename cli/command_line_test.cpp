@@ -220,8 +220,11 @@ TEST_CASE("status of the node names what an operator must know") {
         {"reason", "too hot"}}},
       {"behind", 3},
       {"sync", "rejected"},
-      {"error", "the tip is invalid"},
-      {"warnings", {{{"file", "web.service"}, {"line", 4}, {"severity", "error"}, {"message", "bad value"}}}},
+      {"error", "web.service:4: error: bad value"},
+      {"warnings",
+       {{{"file", "web.service"}, {"line", 4}, {"severity", "error"}, {"message", "bad value"}},
+        {{"file", "web.service"}, {"line", 7}, {"severity", "error"}, {"message", "worse"}},
+        {{"file", "db.service"}, {"line", 2}, {"severity", "warning"}, {"message", "unknown"}}}},
       {"services", {{"total", 2}, {"running", 1}, {"failed", 1}}},
       {"failed_services", {service("db", "failed")}},
       {"agent",
@@ -230,14 +233,15 @@ TEST_CASE("status of the node names what an operator must know") {
   CHECK(run({"status"}, agent.path(), true) ==
         Outcome{0,
                 "● n1: rejected\n"
-                "     Error: the tip is invalid\n"
+                "     Error: web.service:4: error: bad value\n"
+                "            web.service:7: error: worse\n"
                 "    Branch: main at bbbbbbbbbbbb\n"
                 "    Pinned: aaaaaaaaaaaa \"Add \\x1bweb\", 1h ago by uid 0: too hot\n"
                 "   Applied: aaaaaaaaaaaa \"Add \\x1bweb\"\n"
                 "    Behind: 3 commits\n"
                 "  Services: 1 running, 1 failed (2 in all)\n"
                 "    Failed: db  failed (exit-code)  it failed\n"
-                "  Warnings: web.service:4: error: bad value\n"
+                "  Warnings: db.service:2: warning: unknown\n"
                 "     Agent: PID 7, version 0.1.0, since 2h ago, 5.0M\n",
                 ""});
 }

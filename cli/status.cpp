@@ -14,7 +14,7 @@
 namespace gitproc {
 namespace {
 
-constexpr std::size_t shown_warnings = 20;
+constexpr std::size_t shown_diagnostics = 20;
 constexpr unsigned shown_log_lines = 10;
 
 // `0123456789ab "Add web"`; "" where there is no such commit.
@@ -63,24 +63,43 @@ std::string services_text(const Json& status, const Output& out) {
   return text.empty() ? std::to_string(total) : text + " (" + std::to_string(total) + " in all)";
 }
 
-std::string warning_text(const Json& warning, const Output& out) {
-  std::string file = for_terminal(text_of(warning, "file"));
-  auto line = integer_of(warning, "line").value_or(0);
+bool is_error(const Json& diagnostic) { return text_of(diagnostic, "severity") == "error"; }
+
+std::string diagnostic_text(const Json& diagnostic, const std::string& severity) {
+  std::string file = for_terminal(text_of(diagnostic, "file"));
+  auto line = integer_of(diagnostic, "line").value_or(0);
   std::string place = line > 0 ? file + ":" + std::to_string(line) : file;
-  bool is_error = text_of(warning, "severity") == "error";
-  std::string severity = out.paint(is_error ? "error" : "warning", is_error ? Style::red : Style::yellow);
-  return (place.empty() ? "" : place + ": ") + severity + ": " + for_terminal(text_of(warning, "message"));
+  return (place.empty() ? "" : place + ": ") + severity + ": " + for_terminal(text_of(diagnostic, "message"));
+}
+
+std::vector<std::string> bounded(std::vector<std::string> lines) {
+  if (lines.size() <= shown_diagnostics) return lines;
+  std::size_t more = lines.size() - shown_diagnostics;
+  lines.resize(shown_diagnostics);
+  lines.push_back("and " + std::to_string(more) + " more");
+  return lines;
+}
+
+// The node's error, which for a rejected commit is its first mistake, and the other mistakes.
+std::vector<std::string> error_lines(const Json& status, const Output& out) {
+  std::string error = for_terminal(text_of(status, "error"));
+  std::vector<std::string> lines;
+  if (!error.empty()) lines.push_back(out.paint(error, Style::red));
+  for (const Json& diagnostic : items_of(status, "warnings")) {
+    if (!is_error(diagnostic)) continue;
+    if (std::string text = diagnostic_text(diagnostic, "error"); text != error)
+      lines.push_back(out.paint(text, Style::red));
+  }
+  return bounded(std::move(lines));
 }
 
 std::vector<std::string> warning_lines(const Json& status, const Output& out) {
-  std::vector<Json> warnings = items_of(status, "warnings");
   std::vector<std::string> lines;
-  for (std::size_t i = 0; i < std::min(warnings.size(), shown_warnings); ++i) {
-    lines.push_back(warning_text(warnings[i], out));
+  for (const Json& diagnostic : items_of(status, "warnings")) {
+    if (!is_error(diagnostic))
+      lines.push_back(diagnostic_text(diagnostic, out.paint("warning", Style::yellow)));
   }
-  if (warnings.size() > shown_warnings)
-    lines.push_back("and " + std::to_string(warnings.size() - shown_warnings) + " more");
-  return lines;
+  return bounded(std::move(lines));
 }
 
 std::vector<std::string> failed_lines(const Json& status, const Output& out) {
@@ -150,7 +169,7 @@ void print_node(const Json& status, Session& session) {
            out.paint(for_terminal(text_of(status, "node")), Style::bold) + ": " +
            out.paint(for_terminal(sync), style_of_sync(sync)));
   Fields fields;
-  fields.add("Error", out.paint(for_terminal(text_of(status, "error")), Style::red));
+  fields.add("Error", error_lines(status, out));
   fields.add("Hold", out.paint(hold_text(status), Style::yellow));
   fields.add("Branch", branch_text(status));
   fields.add("Pinned", pin_text(status, session));
