@@ -112,7 +112,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       ++next_answer_;
     }
     write();
-    read();
+    take_requests();
   }
 
   void stream(std::uint64_t sequence, const std::string& line) {
@@ -132,9 +132,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t pending_bytes() const { return output_.size() + writing_.size(); }
 
  private:
+  // Who asks faster than it takes answers waits, with what it has asked already.
+  bool is_full() const {
+    return next_request_ - next_answer_ >= max_requests_in_flight || pending_bytes() > answers_pause_bytes;
+  }
+
   void read() {
-    if (is_reading_ || is_closed_ || is_ending_ || next_request_ - next_answer_ >= max_requests_in_flight)
-      return;
+    if (is_reading_ || is_closed_ || is_ending_ || is_full()) return;
     is_reading_ = true;
     // Waits without a buffer, so that an idle connection costs little.
     socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const asio::error_code& error) {
@@ -154,7 +158,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
     last_heard_ = ++heard_;
     if (!is_streaming_) framer_.feed({buffer.data(), static_cast<std::size_t>(count)});
     take_requests();
-    read();
   }
 
   // The peer will ask nothing more, but may still wait for its answers.
@@ -163,8 +166,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     is_ending_ = true;
   }
 
+  // Takes what was read already, and reads on.
   void take_requests() {
-    while (!is_closed_ && !is_streaming_) {
+    if (std::exchange(is_taking_, true)) return;  // an answer that came at once
+    while (!is_closed_ && !is_streaming_ && !is_full()) {
       std::optional<std::string> line = framer_.next();
       if (!line) break;
       std::uint64_t sequence = next_request_++;
@@ -189,11 +194,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
       finish(next_request_++,
              error_response({}, Error{"a request may be 1 MiB long at most", ErrorCode::invalid}));
     }
+    is_taking_ = false;
+    read();
   }
 
   void write() {
-    if (is_writing_ || is_closed_ || output_.empty()) return;
+    if (is_closed_ || output_.empty()) return;
     if (pending_bytes() > max_pending_bytes) return close();
+    if (is_writing_) return;
     is_writing_ = true;
     writing_ = std::exchange(output_, {});
     asio::async_write(socket_, asio::buffer(writing_),
@@ -202,7 +210,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
                         std::string().swap(self->writing_);
                         if (self->is_closed_) return;
                         if (error) return self->close();
-                        if (!self->output_.empty()) return self->write();
+                        self->write();
+                        self->take_requests();
+                        if (self->is_closed_ || self->is_writing_) return;
                         if (self->is_ending_ && self->next_request_ == self->next_answer_)
                           return self->close();
                         if (self->on_drained_) self->on_drained_();
@@ -224,6 +234,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::vector<std::pair<std::uint64_t, std::function<void()>>> on_closed_;
   std::function<void()> on_drained_;
   bool is_reading_ = false;
+  bool is_taking_ = false;
   bool is_writing_ = false;
   bool is_streaming_ = false;
   bool is_ending_ = false;  // no more requests are read

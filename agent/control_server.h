@@ -2,7 +2,7 @@
 //
 // One thread, the loop's. Nobody can make it wait: a peer that sends slowly costs its own buffer, one that reads
 // slowly is dropped when more than max_pending_bytes wait for it, one that pipelines is not read on while
-// max_requests_in_flight of its requests are unanswered. When there are too many connections, the one that is idle and
+// max_requests_in_flight of its requests are unanswered or answers_pause_bytes of answers are not taken. When there are too many connections, the one that is idle and
 // was silent for longest is closed for a new one.
 #pragma once
 
@@ -27,6 +27,7 @@ inline constexpr std::size_t max_connections = 4096;
 // Of those who may not operate (socket_read_all), together.
 inline constexpr std::size_t max_reader_connections = 1024;
 inline constexpr std::size_t max_requests_in_flight = 64;
+inline constexpr std::size_t answers_pause_bytes = 1u << 20;
 inline constexpr std::size_t max_pending_bytes = 64u << 20;
 // A stream (logs -f) is asked to wait while more than this is unsent.
 inline constexpr std::size_t stream_pause_bytes = 1u << 20;

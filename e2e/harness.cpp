@@ -281,13 +281,18 @@ pid_t Sandbox::pid(const std::string& name) {
   return found.is_null() || !found["pid"].is_number() ? 0 : found["pid"].get<pid_t>();
 }
 
-std::string Sandbox::ask(const std::string& line) {
+int Sandbox::connect() {
   int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::string socket_path = path("sock");
   std::copy(socket_path.begin(), socket_path.end(), address.sun_path);
   REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
+std::string Sandbox::ask(const std::string& line) {
+  int fd = connect();
   std::string text = line + "\n", answer;
   // A peer that refuses what is too long closes before all of it is written.
   for (std::size_t sent = 0; sent < text.size();) {

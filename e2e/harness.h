@@ -77,6 +77,8 @@ class Sandbox {
   Json service(const std::string& name);
   std::string state(const std::string& name);
   pid_t pid(const std::string& name);  // 0 when it has none
+  // A connection to the control socket; the caller closes it.
+  int connect();
   // Sends one line to the socket and returns the answer's line.
   std::string ask(const std::string& line);
 

@@ -1,6 +1,6 @@
-// Cuts a byte stream into lines. However the stream is split into pieces, the lines are the same. Empty lines
-// are dropped and a CR before the LF too. A line longer than the limit ends the stream: its start is lost, so
-// nothing that follows could be trusted to be a message.
+// Cuts a byte stream into lines. However the stream is split into pieces, the lines are the same. An empty line is
+// one, too: who sent it waits for an answer. A CR before the LF is dropped. A line longer than the limit ends the
+// stream: its start is lost, so nothing that follows could be trusted to be a message.
 #pragma once
 
 #include <cstddef>
