@@ -34,13 +34,45 @@ bool is_within(std::string_view path, std::string_view folder) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
 }
 
+// Everything of a commit that is the node's, into a Catalog that holds nothing yet.
+std::expected<CatalogUpdate, CatalogFailure> fill(Catalog& catalog, const NodeIdentity& node,
+                                                  ObjectReader& objects, const ObjectId& tree) {
+  std::vector<FileChange> changes;
+  auto diffed = diff_trees(
+      objects, std::nullopt, tree, [&](std::string_view folder) { return may_hold_units(folder, node); },
+      [&](FileChange change) {
+        if (!is_data(change.path)) changes.push_back(std::move(change));
+      });
+  if (!diffed) return std::unexpected(CatalogFailure{{}, diffed.error()});
+  FilesOfCommit files(objects, tree);
+  return catalog.update(changes, files);
+}
+
+std::vector<UnitChange> differences(const UnitMap& before, const UnitMap& after) {
+  std::vector<UnitChange> changes;
+  for (const auto& [name, unit] : before) {
+    if (!after.contains(name)) changes.push_back({name, nullptr});
+  }
+  for (const auto& [name, unit] : after) {
+    auto old = before.find(name);
+    if (old == before.end() || *old->second != *unit) changes.push_back({name, unit});
+  }
+  std::ranges::sort(changes, {}, &UnitChange::name);
+  return changes;
+}
+
+LoadOutcome refused(CommitInfo info, CatalogFailure failure) {
+  if (failure.unreadable) return CommitUnreadable{info.id, std::move(failure.unreadable->message)};
+  return CommitRejected{std::move(info), std::move(failure.errors)};
+}
+
 }  // namespace
 
 CommitLoader::CommitLoader(Repository repository, Catalog::Options options)
-    : repository_(std::move(repository)), node_(options.node), catalog_(std::move(options)) {}
+    : repository_(std::move(repository)), options_(std::move(options)), catalog_(options_) {}
 
 bool CommitLoader::enters(std::string_view folder) const {
-  if (may_hold_units(folder, node_)) return true;
+  if (may_hold_units(folder, options_.node)) return true;
   return std::ranges::any_of(
       watched_, [&](const std::string& path) { return is_within(path, folder) || is_within(folder, path); });
 }
@@ -60,16 +92,27 @@ LoadOutcome CommitLoader::load(const ObjectId& commit) {
       [&](FileChange change) {
         if (is_wanted(change.path)) changes.push_back(std::move(change));
       });
+  if (!diffed && tree_) return load_anew(std::move(*info));
   if (!diffed) return CommitUnreadable{commit, diffed.error().message};
   FilesOfCommit files(objects, info->tree);
   auto update = catalog_.update(changes, files);
-  if (!update) {
-    if (update.error().unreadable) return CommitUnreadable{commit, update.error().unreadable->message};
-    return CommitRejected{std::move(*info), std::move(update.error().errors)};
-  }
-  tree_ = info->tree;
-  note_watched_paths(update->changes);
-  return CommitLoaded{std::move(*info), std::move(update->changes), std::move(update->warnings)};
+  if (!update) return refused(std::move(*info), std::move(update.error()));
+  return loaded(std::move(*info), std::move(update->changes), std::move(update->warnings));
+}
+
+LoadOutcome CommitLoader::load_anew(CommitInfo info) {
+  Catalog anew(options_);
+  auto update = fill(anew, options_.node, repository_.objects(), info.tree);
+  if (!update) return refused(std::move(info), std::move(update.error()));
+  std::vector<UnitChange> changes = differences(catalog_.units(), anew.units());
+  catalog_ = std::move(anew);
+  return loaded(std::move(info), std::move(changes), std::move(update->warnings));
+}
+
+LoadOutcome CommitLoader::loaded(CommitInfo info, std::vector<UnitChange> changes, Diagnostics warnings) {
+  tree_ = info.tree;
+  note_watched_paths(changes);
+  return CommitLoaded{std::move(info), std::move(changes), std::move(warnings)};
 }
 
 void CommitLoader::note_watched_paths(const std::vector<UnitChange>& changes) {
@@ -94,17 +137,9 @@ std::expected<Snapshot, CatalogFailure> load_snapshot(Repository& repository, co
                                                       Catalog::Options options) {
   auto info = repository.commit_info(commit);
   if (!info) return std::unexpected(CatalogFailure{{}, info.error()});
-  std::vector<FileChange> changes;
-  auto diffed = diff_trees(
-      repository.objects(), std::nullopt, info->tree,
-      [&](std::string_view folder) { return may_hold_units(folder, options.node); },
-      [&](FileChange change) {
-        if (!is_data(change.path)) changes.push_back(std::move(change));
-      });
-  if (!diffed) return std::unexpected(CatalogFailure{{}, diffed.error()});
+  const NodeIdentity node = options.node;
   Catalog catalog(std::move(options));
-  FilesOfCommit files(repository.objects(), info->tree);
-  auto update = catalog.update(changes, files);
+  auto update = fill(catalog, node, repository.objects(), info->tree);
   if (!update) return std::unexpected(std::move(update.error()));
   return Snapshot{std::move(*info), catalog.units(), std::move(update->warnings)};
 }

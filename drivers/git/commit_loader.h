@@ -1,6 +1,7 @@
 // From a commit to the units of this node: diffs the commit's tree against the one that the Catalog holds,
 // looking only into folders that matter here, and feeds the Catalog with what differs. Everything that goes
-// wrong is one of three outcomes: what was loaded before stays loaded.
+// wrong is one of three outcomes: what was loaded before stays loaded. Where the tree before cannot be read any more
+// (the repository was made anew in the same place), the commit is read as a whole and compared unit by unit.
 #pragma once
 
 #include <map>
@@ -29,12 +30,14 @@ class CommitLoader {
   std::string real_name(const std::string& name) const { return catalog_.real_name(name); }
 
  private:
+  LoadOutcome load_anew(CommitInfo info);
+  LoadOutcome loaded(CommitInfo info, std::vector<UnitChange> changes, Diagnostics warnings);
   bool enters(std::string_view folder) const;
   bool is_wanted(std::string_view path) const;
   void note_watched_paths(const std::vector<UnitChange>& changes);
 
   Repository repository_;
-  NodeIdentity node_;
+  Catalog::Options options_;
   Catalog catalog_;
   std::optional<ObjectId> tree_;  // what catalog_ holds; nullopt before the first commit
   std::map<std::string, std::vector<std::string>> watched_by_unit_;

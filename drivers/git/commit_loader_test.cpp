@@ -140,6 +140,25 @@ TEST_CASE("what cannot be read is unreadable, never deleted") {
   CHECK(outcome_of(commits.load(good)).empty());
 }
 
+TEST_CASE("a repository that was made anew in the same place is compared unit by unit") {
+  ScratchRepository scratch;
+  scratch.write("gone.service", unit_text);
+  scratch.write("same.service", unit_text + "[X-GitProc]\nRestartOn=conf\n");
+  scratch.write("web.service", unit_text);
+  scratch.write("conf/a", "1");
+  ObjectId before = scratch.commit("before");
+  CommitLoader commits = loader(scratch);
+  REQUIRE(outcome_of(commits.load(before)) == Lines{"gone", "same", "web"});
+
+  ScratchRepository::shell("cd " + scratch.path() + " && rm -rf .git gone.service && git init -q -b main");
+  scratch.write("new.service", unit_text);
+  scratch.write("web.service", unit_text + "Nice=1\n");
+  ObjectId after = scratch.commit("after");
+  CHECK(outcome_of(commits.load(after)) == Lines{"-gone", "new", "web"});
+  scratch.write("conf/a", "2");
+  CHECK(outcome_of(commits.load(scratch.commit("watched"))) == Lines{"same"});
+}
+
 TEST_CASE("a watched file or folder outside the units is followed") {
   ScratchRepository scratch;
   scratch.write("web.service", unit_text + "[X-GitProc]\nRestartOn=conf/nginx.conf\nReloadOn=certs\n");
