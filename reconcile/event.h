@@ -105,6 +105,8 @@ struct ProcessExited {
   Pid pid = 0;
   ExitStatus status;
   bool was_oom_killed = false;
+  // What PIDFile= named when the end was seen: a living process of the service. 0: none, or no such file is known.
+  Pid pid_in_file = 0;
 };
 
 // The kernel's OOM killer took a process of the service; of the main one it may be told only so.

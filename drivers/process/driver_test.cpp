@@ -187,7 +187,7 @@ TEST_CASE(
   std::string pid_file = machine.directory / "run/sub/web.pid";
   std::string ready = machine.directory / "go";
   Unit unit = shell("(while ! [ -e " + ready + " ]; do sleep 0.01; done; exec sleep 1000) & echo $! > " +
-                    machine.directory / "daemon");
+                    machine.directory / "daemon" + "; sleep 1000 & echo $! > " + machine.directory / "next");
   unit.type = ServiceType::forking;
   unit.pid_file = pid_file;
   UnitPtr made = shared(unit);
@@ -203,8 +203,22 @@ TEST_CASE(
   MainPidFound found = machine.wait_for<MainPidFound>();
   CHECK(std::to_string(found.pid) + "\n" == daemon);
   CHECK_FALSE(found.is_empty);
-  machine.kill_all(made, found.pid);
-  CHECK(machine.wait_for<ProcessExited>().pid == found.pid);
+
+  // It goes on as another process, says the file.
+  std::string next = machine.text_of("next");
+  REQUIRE(replace_file(pid_file, next, 0644));
+  REQUIRE(::kill(found.pid, SIGKILL) == 0);
+  ProcessExited exited = machine.wait_for<ProcessExited>();
+  CHECK(exited.pid == found.pid);
+  CHECK(std::to_string(exited.pid_in_file) + "\n" == next);
+  REQUIRE(machine.driver->record({.service = web,
+                                  .name = unit.name,
+                                  .kind = RunRecord::Kind::main_pid,
+                                  .main_pid = exited.pid_in_file}));
+  machine.kill_all(made, exited.pid_in_file);
+  ProcessExited last = machine.wait_for<ProcessExited>();
+  CHECK(last.pid == exited.pid_in_file);
+  CHECK(last.pid_in_file == 0);
   machine.driver->clean_up({.service = web, .unit = made, .is_removed = true});
   CHECK(::access(pid_file.c_str(), F_OK) != 0);
 }

@@ -149,6 +149,7 @@ void LinuxProcessDriver::track(ServiceId service, Pid pid) {
 
 void LinuxProcessDriver::spawn(const Spawn& command) {
   send_signals();
+  if (!command.unit->pid_file.empty()) with_pid_file_[command.service] = command.unit;
   begin_spawn(command, true);
 }
 
@@ -540,7 +541,10 @@ Pid LinuxProcessDriver::read_main_pid(ServiceId service, const Unit& unit) {
   std::string directory = directory_of(unit.pid_file.str());
   while (!watches_.add(service, directory, changes) && directory != "/")
     directory = directory_of(directory);
+  return read_pid_file(service, unit);
+}
 
+Pid LinuxProcessDriver::read_pid_file(ServiceId service, const Unit& unit) {
   Result<UniqueFd> file = open_file(unit.pid_file.str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (!file) return 0;
   Result<std::string> text = read_descriptor(file->get(), max_pid_file_bytes, unit.pid_file.str());
@@ -574,6 +578,7 @@ void LinuxProcessDriver::clean_up(const CleanUp& command) {
   stop_waiting(command.service);
   const Unit& unit = *command.unit;
   if (!unit.pid_file.empty()) ::unlink(unit.pid_file.c_str());
+  with_pid_file_.erase(command.service);
   remove_runtime_directories(*unit.exec, facts_, command.will_restart);
   if (!command.is_removed) return;
   // Processes that KillMode= spares keep their cgroup; it is there again for a service of that name.
@@ -657,6 +662,8 @@ void LinuxProcessDriver::report_exit(const ProcessExit& exit, std::vector<Event>
   ServiceId service = *known;
   touched.insert(service);
   ProcessExited event{.service = service, .pid = exit.pid, .status = exit.status};
+  if (auto unit = with_pid_file_.find(service); unit != with_pid_file_.end())
+    event.pid_in_file = read_pid_file(service, *unit->second);
   if (cgroups_ && membership_.has_begun(service)) event.was_oom_killed = was_oom_killed(service, exit.status);
   events.emplace_back(event);
 }

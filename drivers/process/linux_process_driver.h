@@ -181,6 +181,8 @@ class LinuxProcessDriver final : public ProcessDriver {
   void look_for_main_pid(ServiceId service, Service& state);
   bool awaits_orphans(ServiceId service, Service& state);
   Pid read_main_pid(ServiceId service, const Unit& unit);
+  // What PIDFile= names: a living process of the service. 0: none.
+  Pid read_pid_file(ServiceId service, const Unit& unit);
   Pid guess_main_pid(ServiceId service, const Service& state);
   // The kernel does, by inotify; else the end of any process may be what is waited for.
   bool tells_when_empty() const { return cgroups_ && cgroups_->v1_controller().empty(); }
@@ -206,6 +208,7 @@ class LinuxProcessDriver final : public ProcessDriver {
   std::unordered_map<Pid, ServiceId> inits_;             // of PID namespaces
   std::unordered_map<Pid, Pid> init_of_;  // the init, by the process that its namespace was made for
   bool can_have_namespaces_ = true;       // as far as was tried
+  std::map<ServiceId, UnitPtr> with_pid_file_;  // of those services that have a PIDFile=
   std::set<ServiceId> waiting_;           // to be looked at again whenever a process ends
   Reminders late_signals_;                // of group_kill
   Reminders orphan_looks_;                // see awaits_orphans()

@@ -234,8 +234,20 @@ void Lifecycle::on(const SpawnFailed& event, LifecycleContext& context) {
   main_ended(status, false, context);
 }
 
+bool Lifecycle::may_have_main() const {
+  return phase_ >= Phase::start && phase_ <= Phase::stop && phase_ != Phase::exited;
+}
+
+// As in systemd, a daemon may go on as another process, if PIDFile= names it before the old one ends or by the end of a
+// reload (nginx's upgrade of its binary).
+bool Lifecycle::may_move_main(const ProcessExited& event) const {
+  bool has_reloaded = event.pid == control_pid_ && phase_ == Phase::reload && event.status == ExitStatus{};
+  return may_have_main() && (event.pid == main_pid_ || has_reloaded);
+}
+
 void Lifecycle::on(const ProcessExited& event, LifecycleContext& context) {
   if (event.pid == 0) return;
+  if (event.pid_in_file != 0 && may_move_main(event)) accept_main_pid(event.pid_in_file, context);
   if (event.pid == main_pid_) return main_ended(event.status, event.was_oom_killed, context);
   if (event.pid == control_pid_) {
     control_pid_ = 0;
@@ -314,8 +326,7 @@ void Lifecycle::on(const ConditionsChecked& event, LifecycleContext& context) {
 
 void Lifecycle::on(const Notified& event, LifecycleContext& context) {
   if (is_down() || phase_ == Phase::conditions || !accepts_notification(event.sender)) return;
-  bool may_change_main = phase_ >= Phase::start && phase_ <= Phase::stop && phase_ != Phase::exited;
-  if (event.main_pid && *event.main_pid > 1 && may_change_main) accept_main_pid(*event.main_pid, context);
+  if (event.main_pid && *event.main_pid > 1 && may_have_main()) accept_main_pid(*event.main_pid, context);
   if (event.status) status_text_ = shortened(*event.status);
   if (event.extend_timeout) extend_timeout(*event.extend_timeout, context);
   if (event.watchdog) {

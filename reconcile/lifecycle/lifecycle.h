@@ -196,6 +196,8 @@ class Lifecycle {
   void after_failed_command(LifecycleContext& context);
   void enter_start(LifecycleContext& context, unsigned first = 0);
   void await_main_pid(LifecycleContext& context);
+  bool may_have_main() const;
+  bool may_move_main(const ProcessExited& event) const;
   void accept_main_pid(Pid pid, LifecycleContext& context);
   void accept_unknown_main(LifecycleContext& context);
   void enter_running(LifecycleContext& context);

@@ -238,6 +238,34 @@ TEST_CASE("forking: the main process is what is left behind, and its end counts"
   CHECK(story.outcome() == "failed/exit-code");
 }
 
+TEST_CASE("forking: a daemon goes on as the process that the PID file names") {
+  Unit unit = forking_unit("/run/web.pid");
+  unit.auxiliary.edit().reload = {command("/bin/reload")};
+  Story story = forked(unit);
+  story.found(20);
+  auto exited = [&](Pid pid, ExitStatus status, Pid pid_in_file) {
+    return story.tell(
+        ProcessExited{.service = story.id, .pid = pid, .status = status, .pid_in_file = pid_in_file});
+  };
+  CHECK(exited(20, exit_code(0), 30) == Lines{"record main-pid main=30"});
+  CHECK(story.outcome() == "running/success");
+
+  story.reload();
+  story.spawned(11);
+  CHECK(exited(11, exit_code(0), 40) == Lines{"record main-pid main=40"});
+  story.reload();
+  story.spawned(12);
+  CHECK(exited(12, exit_code(1), 50) == Lines{});
+  CHECK(story.service.main_pid() == 40);
+  CHECK(exited(30, exit_code(0), 50) == Lines{});
+  CHECK(story.service.main_pid() == 40);
+
+  story.stop();
+  exited(40, exit_code(0), 50);
+  story.emptied();
+  CHECK(story.outcome() == "dead/success");
+}
+
 TEST_CASE("forking: nothing is left behind") {
   Story guessed = forked(forking_unit());
   CHECK(guessed.found(0, true) == Lines{"record started", "clean-up", "record ended latch=stopped/success"});

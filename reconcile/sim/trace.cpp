@@ -39,7 +39,8 @@ struct EventWords {
   }
   std::string operator()(const ProcessExited& event) const {
     return "exited " + id_text(event.service) + " pid " + std::to_string(event.pid) + " " +
-           to_string(event.status);
+           to_string(event.status) +
+           (event.pid_in_file != 0 ? " moved to " + std::to_string(event.pid_in_file) : "");
   }
   std::string operator()(const OomKilled& event) const { return "oom kill in " + id_text(event.service); }
   std::string operator()(const TreeRestored& event) const {
