@@ -144,6 +144,29 @@ TEST_CASE("an empty repository, a branch that does not exist and a corrupt objec
   CHECK(box.pid("web") == pid);
 }
 
+TEST_CASE(
+    "a repository that was deleted and made anew in its place is followed, and what is the same runs on") {
+  Sandbox box;
+  box.write("same.service", sleeper);
+  box.write("web.service", sleeper);
+  std::string before = box.commit();
+  box.start_agent();
+  box.expect_applied(before);
+  pid_t same = box.pid("same"), web = box.pid("web");
+
+  REQUIRE(::rename((box.repo() + "/.git").c_str(), box.path("old").c_str()) == 0);
+  box.expect_sync("error");
+  CHECK(box.pid("web") == web);
+  box.git({"init", "-q", "-b", "main"});
+  box.git({"config", "user.email", "ada@example.org"});
+  box.git({"config", "user.name", "Ada"});
+  box.write("web.service", sleeper + "Nice=1\n");
+  box.expect_applied(box.commit("another history"));
+  box.expect_sync("synced");
+  CHECK(box.pid("same") == same);
+  CHECK(box.pid("web") != web);
+}
+
 TEST_CASE("a mistyped path, a second agent and a wrong configuration are told clearly") {
   Sandbox box;
   box.write("web.service", sleeper);
@@ -181,6 +204,7 @@ TEST_CASE("malformed requests get an error and hurt nobody") {
     Json answer = Json::parse(box.ask(request), nullptr, false);
     return answer.is_object() && answer.contains("code") ? answer["code"].get<std::string>() : answer.dump();
   };
+  CHECK(code("") == "invalid");
   CHECK(code("{") == "invalid");
   CHECK(code("[]") == "invalid");
   CHECK(code("{\"command\": 7}") == "invalid");
@@ -191,6 +215,37 @@ TEST_CASE("malformed requests get an error and hurt nobody") {
   CHECK(code(std::string(200'000, '[')) == "invalid");
   CHECK(code("{\"command\": \"" + std::string(2 << 20, 'x') + "\"}") == "invalid");
   CHECK(Json::parse(box.ask("{\"command\":\"status\",\"id\":5}"))["id"] == 5);
+}
+
+TEST_CASE("who asks and takes no answers is not read on, and gets all of them once it takes them") {
+  Sandbox box;
+  box.write("web.service", sleeper);
+  std::string commit = box.commit();
+  box.start_agent();
+  box.expect_applied(commit);
+  int fd = box.connect();
+  timeval second{.tv_sec = 1, .tv_usec = 0};
+  REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second) == 0);
+  // Answers are 30 times as long: taken on without end, these are gigabytes.
+  const std::string request = "{\"command\":\"list\"}\n";
+  constexpr std::size_t many = 100u << 20;
+  std::size_t sent = 0;
+  while (sent < many) {
+    std::size_t at = sent % request.size();
+    ssize_t count = ::send(fd, request.data() + at, request.size() - at, MSG_NOSIGNAL);
+    if (count <= 0) break;
+    sent += static_cast<std::size_t>(count);
+  }
+  CHECK(sent < many);
+  CHECK(box.cli({"list"}).exit_code == 0);
+  CHECK(box.status()["agent"]["rss_bytes"].get<std::size_t>() < 64u << 20);
+  REQUIRE(::shutdown(fd, SHUT_WR) == 0);
+  std::size_t answers = 0;
+  std::string bytes(64u << 10, '\0');
+  for (ssize_t count; (count = ::read(fd, bytes.data(), bytes.size())) > 0;)
+    answers += static_cast<std::size_t>(std::count(bytes.begin(), bytes.begin() + count, '\n'));
+  CHECK(answers == sent / request.size());
+  ::close(fd);
 }
 
 TEST_CASE("more idle connections than there may be cost others nothing") {
@@ -206,18 +261,12 @@ TEST_CASE("more idle connections than there may be cost others nothing") {
   box.start_agent();
   box.expect_applied(commit);
   std::vector<int> idle;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::string socket_path = box.path("sock");
-  std::copy(socket_path.begin(), socket_path.end(), address.sun_path);
   while (idle.size() < many) {
-    int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) break;
+    int fd = box.connect();
     // Half of them with an unfinished request.
     if (idle.size() % 2 == 0) (void)!::write(fd, "{\"comm", 7);
     idle.push_back(fd);
   }
-  CHECK(idle.size() == many);
   CHECK(box.cli({"status"}).exit_code == 0);
   CHECK(box.cli({"restart", "web"}).exit_code == 0);
   for (int fd : idle)
