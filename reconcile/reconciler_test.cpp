@@ -804,6 +804,26 @@ TEST_CASE("bound without an order: both come up together, and one alone waits in
   CHECK(world.state("a") == "waiting");
 }
 
+TEST_CASE("what goes down with another comes back with it, however often") {
+  World world;
+  world.commit(1, {make_unit("a", with_relations({.binds_to = {"b"}, .after = {"b"}})),
+                   make_unit("b", restarts_always())});
+  for (int i = 0; i < 20; ++i) {
+    world.exits("b", {ExitStatus::Kind::exited, 1});
+    world.wait(200ms);
+    REQUIRE(world.state("a") == "running");
+  }
+}
+
+TEST_CASE("a service that waits for its restart tells what ended it") {
+  World world;
+  UnitPtr web = make_unit("web", restarts_always(), [](Unit& unit) { unit.restart.edit().delay = 10s; });
+  world.commit(1, {web});
+  world.exits("web", {ExitStatus::Kind::exited, 3});
+  CHECK(world.reconciler->service("web")->state == ServiceState::backoff);
+  CHECK(world.reconciler->service("web")->reason == "main process exited with status 3");
+}
+
 TEST_CASE("a start of what runs does not make it forget that a changed unit is still to come") {
   World world;
   world.commit(1, {make_unit("web")});

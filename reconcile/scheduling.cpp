@@ -34,6 +34,8 @@ void Reconciler::State::evaluate(Service& service) {
       set_latch(service, std::nullopt);
       service.life.reset_failed();
     }
+    // The start limit is against services that fail: one that is stopped and started with another comes back always.
+    service.life.forget_starts();
     after_change(service);
     touch_neighbours(service);
   }

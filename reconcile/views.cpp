@@ -8,8 +8,8 @@ ServiceView Reconciler::State::view(const Service& service) const {
   ServiceState state = shown_state(service);
   std::string reason = *service.reason;
   if (state == ServiceState::waiting) reason = service.waits_for.str();
-  if (state == ServiceState::failed && !service.life.status_text().empty())
-    reason = service.life.status_text();
+  bool has_ended_badly = state == ServiceState::failed || state == ServiceState::backoff;
+  if (has_ended_badly && !service.life.status_text().empty()) reason = service.life.status_text();
   if (service.stop_mark) reason = service.stop_mark->reason;
   if (service.life.is_readiness_assumed())
     reason += reason.empty() ? "readiness assumed" : ", readiness assumed";

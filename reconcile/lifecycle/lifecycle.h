@@ -113,6 +113,9 @@ class Lifecycle {
   // dead then; since() stays, for it has been down since.
   void reset_failed();
 
+  // The starts so far do not count for the start limit: what ended the service was not its own doing.
+  void forget_starts() { start_limit_.forget(); }
+
   // Events of this service; those that no longer fit the state are ignored.
   void on(const Spawned& event, LifecycleContext& context);
   void on(const SpawnFailed& event, LifecycleContext& context);

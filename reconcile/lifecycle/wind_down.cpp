@@ -1,6 +1,7 @@
 // From the decision to end to the end: ExecStop=, signals, ExecStopPost=, signals again, and what comes then.
 #include "reconcile/lifecycle/lifecycle.h"
 #include "reconcile/lifecycle/restart_policy.h"
+#include "reconcile/unit/values.h"
 
 namespace gitproc {
 namespace {
@@ -177,7 +178,7 @@ void Lifecycle::refuse(LifecycleContext& context) {
   note(ServiceResult::start_limit_hit, "");
   status_text_ =
       "started too often: more than StartLimitBurst=" + std::to_string(unit_->restart->start_limit_burst) +
-      " times within StartLimitIntervalSec=";
+      " times within StartLimitIntervalSec=" + print_time_span(unit_->restart->start_limit_interval);
   end_invocation(Phase::failed, context);
 }
 
