@@ -83,6 +83,16 @@ TEST_CASE("a single file that is wrong, or is no unit, is an error") {
   CHECK(run_offline({"verify", "no-such-revision-or-path", "--repo", folder.path()}).exit_code == 1);
 }
 
+TEST_CASE("verify shows nothing of a file outside that a unit links to") {
+  TemporaryDirectory folder, outside;
+  write(outside / "secret.service", "password of the machine\n");
+  REQUIRE(::symlink((outside / "secret.service").c_str(), (folder / "web.service").c_str()) == 0);
+  OfflineOutcome outcome = run_offline({"verify", folder.path()});
+  CHECK(outcome.exit_code == 1);
+  CHECK(has(outcome.out, "web.service: error: links to "));
+  CHECK_FALSE(has(outcome.out, "password"));
+}
+
 TEST_CASE("init makes a repository that verifies, and says what to run next") {
   TemporaryDirectory folder;
   std::string repository = folder / "services";

@@ -121,8 +121,9 @@ Target directory_target(const std::string& directory) {
   std::error_code error;
   for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
        it.increment(error)) {
-    if (it->path().extension() == ".service" && it->is_regular_file(error))
-      target.unit_files.push_back(it->path().filename());
+    // What a link names is another file's business, or that of a file outside, which is none of ours to show.
+    bool is_file = it->is_regular_file(error) && !it->is_symlink(error);
+    if (it->path().extension() == ".service" && is_file) target.unit_files.push_back(it->path().filename());
   }
   target.read = [directory](const std::string& path) { return read_text(directory + "/" + path); };
   target.load = [directory](Catalog::Options options) {
