@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -206,13 +207,13 @@ class LinuxProcessDriver final : public ProcessDriver {
   Membership membership_;
   std::unordered_map<std::uint32_t, Service> services_;  // those that are not plain
   std::unordered_map<Pid, ServiceId> inits_;             // of PID namespaces
-  std::unordered_map<Pid, Pid> init_of_;  // the init, by the process that its namespace was made for
-  bool can_have_namespaces_ = true;       // as far as was tried
+  std::unordered_map<Pid, Pid> init_of_;        // the init, by the process that its namespace was made for
+  bool can_have_namespaces_ = true;             // as far as was tried
   std::map<ServiceId, UnitPtr> with_pid_file_;  // of those services that have a PIDFile=
-  std::set<ServiceId> waiting_;           // to be looked at again whenever a process ends
-  Reminders late_signals_;                // of group_kill
-  Reminders orphan_looks_;                // see awaits_orphans()
-  Reminders oom_looks_;                   // of a v1 memory group in which memory ran out
+  std::set<ServiceId> waiting_;                 // to be looked at again whenever a process ends
+  Reminders late_signals_;                      // of group_kill
+  Reminders orphan_looks_;                      // see awaits_orphans()
+  Reminders oom_looks_;                         // of a v1 memory group in which memory ran out
   // To a process group, by its leader's number.
   struct GroupSignal {
     ServiceId service;
