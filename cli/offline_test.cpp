@@ -83,6 +83,13 @@ TEST_CASE("a single file that is wrong, or is no unit, is an error") {
   CHECK(run_offline({"verify", "no-such-revision-or-path", "--repo", folder.path()}).exit_code == 1);
 }
 
+TEST_CASE("an empty unit is masked, which is no mistake") {
+  TemporaryDirectory folder;
+  write(folder / "off.service", "");
+  CHECK(run_offline({"verify", folder.path()}).exit_code == 0);
+  CHECK(run_offline({"verify", folder / "off.service"}).exit_code == 0);
+}
+
 TEST_CASE("verify shows nothing of a file outside that a unit links to") {
   TemporaryDirectory folder, outside;
   write(outside / "secret.service", "password of the machine\n");

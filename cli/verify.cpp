@@ -61,6 +61,7 @@ std::vector<NodeIdentity> identities_of(const Target& target, const NodeOptions&
 
 // One unit file by itself; a template as if it had an instance.
 UnitLoad load_alone(const std::string& path, const std::string& text) {
+  if (text.empty()) return {};  // masked, as by a link to /dev/null
   std::string name(without_service_suffix(path.substr(path.rfind('/') + 1)));
   if (is_template(name)) name += "instance";
   return load_unit(name, {SourceText{.path = path, .blob = {}, .text = text}},
