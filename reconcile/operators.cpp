@@ -166,8 +166,7 @@ std::optional<Answer> Reconciler::State::outcome_of(const WaitingRequest& reques
     case ServiceVerb::reload:
       if (life.phase() == Phase::reload) return std::nullopt;
       if (!life.is_active()) return bad_end("ended while it was reloaded");
-      return life.last_reload_failed() ? bad_end("could not be reloaded: ExecReload= failed")
-                                       : good("reloaded");
+      return life.last_reload_failed() ? bad_end("could not be reloaded") : good("reloaded");
     case ServiceVerb::start:
     case ServiceVerb::restart: break;
   }
@@ -239,6 +238,10 @@ void Reconciler::State::begin_sync(const SyncRequested& event) {
     if (!service.preflight_error.empty()) {
       service.preflight_error.clear();
       service.restart_intent = RestartIntent{"tried again by " + event.by, false, false};
+    }
+    if (service.life.last_reload_failed()) {
+      service.is_reload_due = true;
+      service.reason = "reload tried again by " + event.by;
     }
     if (service.latch && service.latch->kind == LatchKind::failed) {
       set_latch(service, std::nullopt);

@@ -177,15 +177,27 @@ TEST_CASE("a changed limit is adjusted live, and so is one that goes away") {
   CHECK(world.take_log() == Log{"adjust a to none", "stop b", "start b 2"});
 }
 
+namespace {
+
+// A unit with ReloadOn= of a file of that content.
+UnitPtr with_file(std::uint8_t content) {
+  return make_unit("web", described(std::to_string(content)), [content](Unit& unit) {
+    ObjectId blob;
+    blob.bytes[0] = content;
+    unit.watched.edit() = {{.path = "web.conf", .content = blob, .restarts = false}};
+    unit.auxiliary.edit().reload = {ExecCommand{.path = "/bin/reload", .arguments = {"reload"}}};
+  });
+}
+
+void end_reload(World& world, int exit_code) {
+  world.happens(world.reloading);
+  world.happens(
+      ProcessExited{world.reloading.service, world.reloading.pid, {ExitStatus::Kind::exited, exit_code}});
+}
+
+}  // namespace
+
 TEST_CASE("what changes while a service reloads is reloaded after it, also by the next agent") {
-  auto with_file = [](std::uint8_t content) {
-    return make_unit("web", described(std::to_string(content)), [content](Unit& unit) {
-      ObjectId blob;
-      blob.bytes[0] = content;
-      unit.watched.edit() = {{.path = "web.conf", .content = blob, .restarts = false}};
-      unit.auxiliary.edit().reload = {ExecCommand{.path = "/bin/reload", .arguments = {"reload"}}};
-    });
-  };
   World world;
   world.commit(1, {with_file(1)});
   world.commit(2, {with_file(2)});
@@ -193,10 +205,30 @@ TEST_CASE("what changes while a service reloads is reloaded after it, also by th
   world.commit(3, {with_file(3)});
   CHECK(world.take_log() == Log{});
   CHECK(world.stamped["web"] == with_file(2)->fingerprint);  // an agent that starts now reloads it
-  world.happens(world.reloading);
-  world.happens(ProcessExited{world.reloading.service, world.reloading.pid, {ExitStatus::Kind::exited, 0}});
+  end_reload(world, 0);
   CHECK(world.take_log() == Log{"reload web"});
   CHECK(world.stamped["web"] == with_file(3)->fingerprint);
+}
+
+TEST_CASE("a reload that fails leaves the node degraded, until one goes well or the service ends") {
+  World world;
+  world.commit(1, {with_file(1)});
+  world.commit(2, {with_file(2)});
+  end_reload(world, 1);
+  CHECK(world.sync_state() == "degraded");
+  CHECK(world.reconciler->service("web")->reason == "could not be reloaded");
+  CHECK(world.take_log() == Log{"start web", "reload web"});
+
+  CHECK(world.sync() == "(waiting)");
+  CHECK(world.take_log() == Log{"reload web"});
+  end_reload(world, 0);
+  CHECK(world.sync_state() == "synced");
+
+  world.commit(3, {with_file(3)});
+  end_reload(world, 1);
+  CHECK(world.sync_state() == "degraded");
+  CHECK(world.request(ServiceVerb::stop, "web") == "done");
+  CHECK(world.sync_state() == "synced");
 }
 
 TEST_CASE("a limit that somebody else changed is put back, but not for ever") {

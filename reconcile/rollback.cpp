@@ -250,7 +250,7 @@ void Reconciler::State::end_trial() {
 }
 
 Verdict Reconciler::State::verdict_of(const Service& service) const {
-  if (!service.preflight_error.empty()) return Verdict::failed;
+  if (!service.preflight_error.empty() || service.life.last_reload_failed()) return Verdict::failed;
   if (service.stop_mark || service.restart_intent || service.wave) return Verdict::pending;
   if (durable.holds.contains(service.name)) return Verdict::good;  // an operator's wish is no failure
   if (service.latch) return service.latch->kind == LatchKind::failed ? Verdict::failed : Verdict::good;

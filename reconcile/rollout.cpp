@@ -649,6 +649,8 @@ std::string Reconciler::State::describe(const ServiceSet& services) const {
       text += " (" + service.preflight_error.str() + ")";
     } else if (service.life.health() == HealthState::unhealthy) {
       text += " (unhealthy)";
+    } else if (service.life.last_reload_failed()) {
+      text += " (could not be reloaded)";
     } else {
       text += " (" + std::string(to_string(shown_state(service))) + ")";
     }

@@ -381,6 +381,7 @@ ServiceState Reconciler::State::shown_state(const Service& service) const {
 bool Reconciler::State::is_bad(const Service& service) const {
   if (!service.desired) return false;
   if (!service.preflight_error.empty() || service.life.health() == HealthState::unhealthy) return true;
+  if (service.life.last_reload_failed()) return true;  // it goes on with what it had
   if (durable.holds.contains(service.name)) return false;
   switch (shown_state(service)) {
     // One that was told to end and did so badly is down as wanted.

@@ -188,6 +188,7 @@ void Lifecycle::end_invocation(Phase phase, LifecycleContext& context) {
   control_pid_ = 0;
   has_main_ = false;
   is_awaiting_main_pid_ = false;
+  last_reload_failed_ = false;
   pending_spawn_ = {};
   health_ = HealthState::none;
 
