@@ -121,6 +121,9 @@ class World : public WorldForTests {
     if (record.kind == RunRecord::Kind::stamped) stamped[record.name] = record.fingerprint;
   }
   void carry_out(const ExitAgent&) { has_exited = true; }
+  void carry_out(const Announce& news) {
+    if (news.kind == "state") told.push_back(news.to + ": " + news.reason);
+  }
 
   std::string request(ServiceVerb verb, const std::string& name) {
     RequestId id{++last_request};
@@ -143,7 +146,8 @@ class World : public WorldForTests {
   std::map<std::string, Pid> alive;
   std::set<std::string> immortal;
   std::map<std::string, std::uint64_t> stamped;
-  Spawned reloading;  // the last ExecReload=, to be told of by the story
+  std::vector<std::string> told;  // changes of state, with their reasons
+  Spawned reloading;              // the last ExecReload=, to be told of by the story
   std::vector<std::string> log;
   bool has_exited = false;
 };
@@ -845,6 +849,20 @@ TEST_CASE("what goes down with another comes back with it, however often") {
     world.wait(200ms);
     REQUIRE(world.state("a") == "running");
   }
+}
+
+TEST_CASE("what a service says of itself is not the reason of what is done to it") {
+  World world;
+  world.commit(1, {make_unit("web", of_type(ServiceType::notify))});
+  Notified busy;
+  busy.service = *world.reconciler->find("web");
+  busy.sender = world.alive.at("web");
+  busy.is_ready = true;
+  busy.status = "serving 3 guests";
+  world.happens(busy);
+  world.told.clear();
+  CHECK(world.request(ServiceVerb::stop, "web") == "done");
+  CHECK(world.told == Log{"stopping: stopped by uid 0", "stopped: stopped by uid 0"});
 }
 
 TEST_CASE("a service that waits for its restart tells what ended it") {

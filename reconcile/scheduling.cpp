@@ -413,7 +413,8 @@ void Reconciler::State::after_change(Service& service) {
   if (shows) ++counts[static_cast<std::size_t>(state)];
   bool is_news = service.is_shown && shows && state != service.shown_state;
   if (is_news) {
-    std::string reason = service.life.status_text().empty() ? *service.reason : service.life.status_text();
+    std::string reason = service.life.failure_text();
+    if (reason.empty()) reason = *service.reason;
     if (state == ServiceState::waiting) reason = service.waits_for.str();
     emit(Announce{service.name, "state", std::string(to_string(service.shown_state)),
                   std::string(to_string(state)), std::move(reason), std::nullopt});

@@ -9,7 +9,8 @@ ServiceView Reconciler::State::view(const Service& service) const {
   std::string reason = *service.reason;
   if (state == ServiceState::waiting) reason = service.waits_for.str();
   bool has_ended_badly = state == ServiceState::failed || state == ServiceState::backoff;
-  if (has_ended_badly && !service.life.status_text().empty()) reason = service.life.status_text();
+  if (std::string failure = service.life.failure_text(); has_ended_badly && !failure.empty())
+    reason = failure;
   if (service.life.last_reload_failed()) reason = "could not be reloaded";
   if (service.stop_mark) reason = service.stop_mark->reason;
   if (service.life.is_readiness_assumed())

@@ -412,6 +412,28 @@ TEST_CASE("Only what belongs to a changed file is read again") {
   CHECK(&story.unit("u7") == untouched);
 }
 
+TEST_CASE("A watched path that the commit does not have is a warning until it has") {
+  Story story;
+  const auto warnings = [&] {
+    const auto update = story.catalog.update(story.files.changes(), story.files);
+    REQUIRE(update);
+    story.files.accept();
+    std::string text;
+    for (const Diagnostic& warning : update->warnings)
+      text += to_string(warning) + "\n";
+    return text;
+  };
+  story.files.write("web.service",
+                    "[Service]\nExecStart=/x\n[X-GitProc]\nRestartOn=a conf/*.txt\nReloadOn=b\n");
+  story.files.write("a", "1");
+  CHECK(warnings() ==
+        "web.service:4: warning: RestartOn=conf/*.txt: there is nothing of that path in the commit\n"
+        "web.service:5: warning: ReloadOn=b: there is nothing of that path in the commit\n");
+  story.files.write("b", "1");
+  CHECK(warnings() ==
+        "web.service:4: warning: RestartOn=conf/*.txt: there is nothing of that path in the commit\n");
+}
+
 TEST_CASE("Warnings are those of all units, until they are mended") {
   Story story;
   story.files.write("a.service", service("NoSuchDirective=1\n"));

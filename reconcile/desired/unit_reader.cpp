@@ -4,6 +4,7 @@
 #include <set>
 
 #include "reconcile/base/strings.h"
+#include "reconcile/desired/relations.h"
 #include "reconcile/unit/loader.h"
 #include "reconcile/unit/names.h"
 #include "reconcile/unit/selector.h"
@@ -62,6 +63,20 @@ std::uint64_t fingerprint_of(const Unit& unit) {
     if (watched.content) fingerprint.add(*watched.content);
   }
   return fingerprint.value();
+}
+
+// It may come with a later commit; more often it is mistyped, or meant as a pattern.
+Diagnostic nothing_to_watch(const WatchedPath& watched, const std::vector<SourceText>& sources) {
+  const std::string directive = watched.restarts ? "RestartOn" : "ReloadOn";
+  Diagnostic diagnostic{sources.front().path, 0, 0, Severity::warning,
+                        directive + "=" + watched.path + ": there is nothing of that path in the commit"};
+  for (const SourceText& source : sources) {
+    if (const unsigned line = line_of(source.text, directive, {watched.path})) {
+      diagnostic.file = source.path;
+      diagnostic.line = line;
+    }
+  }
+  return diagnostic;
 }
 
 }  // namespace
@@ -292,14 +307,20 @@ Result<ReadUnit> UnitReader::load(const std::string& name, const Fragment& main,
   }
   note.diagnostics.insert(note.diagnostics.end(), loaded.diagnostics.begin(), loaded.diagnostics.end());
   const bool is_wrong = !loaded.unit || has_errors(note.diagnostics);
-  note.diagnostics = bounded(std::move(note.diagnostics), max_diagnostics_per_unit);
-  if (is_wrong) return ReadUnit{nullptr, std::move(note)};
+  if (is_wrong) {
+    note.diagnostics = bounded(std::move(note.diagnostics), max_diagnostics_per_unit);
+    return ReadUnit{nullptr, std::move(note)};
+  }
 
   std::set<std::string> aliases(loaded.aliases.begin(), loaded.aliases.end());
   aliases.erase(name);
   note.aliases.assign(aliases.begin(), aliases.end());
   Unit unit = *loaded.unit;
   if (const auto filled = fill_in(unit); !filled) return std::unexpected(filled.error());
+  for (const WatchedPath& watched : *unit.watched) {
+    if (!watched.content) note.diagnostics.push_back(nothing_to_watch(watched, sources));
+  }
+  note.diagnostics = bounded(std::move(note.diagnostics), max_diagnostics_per_unit);
   if (last_) unit.share_with(*last_);
   last_ = std::make_shared<const Unit>(std::move(unit));
   return ReadUnit{last_, std::move(note)};

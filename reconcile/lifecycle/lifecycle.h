@@ -156,6 +156,8 @@ class Lifecycle {
   WallTime since() const { return since_; }  // when state() became what it is
   InvocationId invocation() const { return invocation_; }
   const std::string& status_text() const { return status_text_.str(); }  // STATUS=, or why it failed
+  // Why it ended badly; "" while nothing went wrong, whatever STATUS= says.
+  std::string failure_text() const { return result_ == ServiceResult::success ? "" : status_text_.str(); }
   bool is_readiness_assumed() const { return is_readiness_assumed_; }
   bool last_reload_failed() const { return last_reload_failed_; }
   // The last ExecCondition= or Condition...= said no: the service is dead with result `condition`.
