@@ -80,6 +80,7 @@ class LogReader::State {
  private:
   Result<Stamp> take_stamp(const UniqueFd& live) const;
   Result<bool> look();
+  void follow_skip(const View& now);
   Result<void> list_archives(const Stamp& stamp, std::vector<Archive>& archives) const;
   std::optional<std::size_t> first_unread_archive();
 
@@ -158,10 +159,25 @@ Result<bool> LogReader::State::look() {
     if (view.live && ::fstat(view.live.get(), &status) != 0) return fail_with_errno("cannot stat a log");
     if (*before != *behind || status.st_ino != behind->live_inode) continue;
     view.stamp = *before;
+    follow_skip(view);
     view_ = std::move(view);
     return true;
   }
   return fail("cannot read the log of '" + service_ + "': it is rotated all the time", ErrorCode::busy);
+}
+
+// The head of a log that outruns its rotation goes with all archives and without one of its own, and leaves a hole:
+// so the live file's own offsets are what a position in it is kept by, as they are where somebody deletes the archives.
+void LogReader::State::follow_skip(const View& now) {
+  const std::optional<FileIdentity> newest =
+      view_.archives.empty() ? std::nullopt : std::optional(view_.archives.back().identity);
+  const bool was_in_live = anchor_ == newest && read_inode_ == now.stamp.live_inode;
+  const std::uint64_t old_start = view_.stamp.live_start;
+  if (!was_in_live || !now.archives.empty() || now.stamp.note || now.stamp.live_start < old_start) return;
+  const std::uint64_t position = old_start + offset_;
+  if (position < now.stamp.live_start) has_gap_ = true;
+  offset_ = std::max(position, now.stamp.live_start) - now.stamp.live_start;
+  anchor_.reset();
 }
 
 // Moves the position on to the first archive with unread bytes and returns its index; nullopt where the position is

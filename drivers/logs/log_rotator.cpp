@@ -58,6 +58,7 @@ void LogRotator::forget(std::string_view service) {
   auto found = logs_.find(service);
   if (found == logs_.end()) return;
   if (found->second.is_due) std::erase(due_, found);
+  stop_outrunning(service);
   logs_.erase(found);
 }
 
@@ -76,19 +77,37 @@ Instant LogRotator::next_deadline() const {
   // While one is rotated the others wait for their turn.
   bool has_work = active_ ? !disk_->is_waiting() : !due_.empty();
   if (has_work || !incidents_.empty()) return Instant{};
-  return is_gate_open_ ? never : listens_at_;
+  Instant next = is_gate_open_ ? never : listens_at_;
+  return outrunning_.empty() ? next : std::min(next, outrunning_.front().first);
 }
 
 std::vector<LogIncident> LogRotator::drain(Instant now) {
   if (is_gate_open_ || now >= listens_at_) read_events(now);
+  look_at_outrunning(now);
   for (std::size_t i = 0; i < checks_per_drain && !due_.empty() && !active_; ++i) {
     auto& [service, log] = *due_.front();
     due_.pop_front();
     log.is_due = false;
-    check(service, log, now);
+    if (!is_outrunning(service)) check(service, log, now);
   }
   if (active_) advance(now);
   return std::exchange(incidents_, {});
+}
+
+bool LogRotator::is_outrunning(std::string_view service) const {
+  return std::ranges::any_of(outrunning_, [&](const auto& look) { return look.second == service; });
+}
+
+void LogRotator::stop_outrunning(std::string_view service) {
+  std::erase_if(outrunning_, [&](const auto& look) { return look.second == service; });
+}
+
+// One of them at a time. It does not wait for the rotation of another's log: nothing goes to the disk.
+void LogRotator::look_at_outrunning(Instant now) {
+  if (outrunning_.empty() || outrunning_.front().first > now) return;
+  std::string service = std::move(outrunning_.front().second);
+  outrunning_.pop_front();
+  if (auto found = logs_.find(service); found != logs_.end()) check(service, found->second, now);
 }
 
 // Who has written since the last time. If anybody has, the gate closes for a while; if nobody, it opens.
@@ -154,11 +173,35 @@ void LogRotator::check(const std::string& service, Log& log, Instant now) {
   log.has_file = true;
   std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
   if (size < log.size_bytes) incidents_.push_back({service, "its log was truncated by somebody else"});
+  std::uint64_t grown = size - std::min<std::uint64_t>(size, log.size_bytes);
   log.size_bytes = size;
   if (size <= log.policy->max_size_bytes) return;
+  bool is_rotated = active_ && active_->service == service;
+  if (!is_rotated) {
+    Result<bool> skipped = skip(service, log, grown, now);
+    if (!skipped) return report_failure(service, log, skipped.error(), now);
+    if (*skipped) return;
+  }
+  if (active_) return mark_due(logs_.find(service));
   Result<std::optional<Rotation>> rotation = Rotation::begin(*directory_, service, *log.policy, *disk_);
   if (!rotation) return report_failure(service, log, rotation.error(), now);
   if (*rotation) active_.emplace(Active{service, std::move(**rotation)});
+}
+
+// A log that has grown by an archive or more since the last look, and is larger than all that is kept of it, is not
+// archived as long as that goes on: each archive would be pushed out by the next. True: it is to be looked at again soon.
+Result<bool> LogRotator::skip(const std::string& service, Log& log, std::uint64_t grown_bytes, Instant now) {
+  if (!log.is_skipping && grown_bytes < log.policy->max_size_bytes) return false;
+  Result<Skipped> skipped = skip_oldest_output(*directory_, service, *log.policy);
+  if (!skipped) return std::unexpected(skipped.error());
+  log.is_skipping = !skipped->is_all;
+  if (skipped->bytes == 0) return false;
+  stop_outrunning(service);
+  if (log.is_skipping)
+    outrunning_.emplace_front(now, service);
+  else
+    outrunning_.emplace_back(after(now, outrunning_interval), service);
+  return true;
 }
 
 // One piece of the copy, or the rest of the rotation.

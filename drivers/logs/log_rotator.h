@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "drivers/base/unique_fd.h"
@@ -34,6 +35,8 @@ class LogRotator {
  public:
   // Between two looks at the same log.
   static constexpr Duration check_interval = std::chrono::seconds(1);
+  // The same, of one that outruns its rotation.
+  static constexpr Duration outrunning_interval = std::chrono::milliseconds(100);
   // The same, where inotify cannot be had.
   static constexpr Duration poll_interval = std::chrono::seconds(10);
   // After a rotation failed.
@@ -63,12 +66,14 @@ class LogRotator {
  private:
   struct Log {
     Defaulted<LogPolicy> policy;
-    std::uint64_t size_bytes : 60 = 0;  // when last looked at, to notice a truncation
+    // When last looked at, to notice a truncation, and whether it outruns its rotation.
+    std::uint64_t size_bytes : 59 = 0;
     bool is_recovered : 1 = false;
-    bool is_due : 1 = false;      // in due_
-    bool has_failed : 1 = false;  // reported
-    bool has_file : 1 = false;    // when last looked at, to notice a deletion
-    Instant not_before{};         // of the next rotation
+    bool is_due : 1 = false;       // in due_
+    bool has_failed : 1 = false;   // reported
+    bool has_file : 1 = false;     // when last looked at, to notice a deletion
+    bool is_skipping : 1 = false;  // a part of its oldest output is still to be taken away
+    Instant not_before{};          // of the next rotation
   };
   using Logs = std::map<std::string, Log, std::less<>>;
   struct Active {
@@ -84,6 +89,10 @@ class LogRotator {
   void mark_due(Logs::iterator log);
   void mark_all_due();
   void check(const std::string& service, Log& log, Instant now);
+  Result<bool> skip(const std::string& service, Log& log, std::uint64_t grown_bytes, Instant now);
+  bool is_outrunning(std::string_view service) const;
+  void stop_outrunning(std::string_view service);
+  void look_at_outrunning(Instant now);
   void advance(Instant now);
   void end_rotation(const std::string& service, const Result<void>& rotated, Instant now);
   void report_failure(const std::string& service, Log& log, const Error& error, Instant now);
@@ -100,6 +109,7 @@ class LogRotator {
   Instant listens_at_ = never;  // when the closed gate is looked behind; poll time without inotify
   Logs logs_;
   std::deque<Logs::iterator> due_;
+  std::deque<std::pair<Instant, std::string>> outrunning_;  // when to look at whom
   std::optional<Active> active_;
   Instant disk_not_before_{};  // of the next look at it
   Instant full_not_before_{};  // of the next report of it

@@ -224,6 +224,27 @@ TEST_CASE("on xfs and on an overlay of the disk it is as on the disk, on btrfs t
   CHECK(collapses(scene) == (is_of_disk ? collapses(disk) : can_collapse));
 }
 
+TEST_CASE("a head with much behind it becomes a hole at first, unless that would grow for ever") {
+  constexpr LogPolicy policy{.max_size_bytes = 1 << 20, .max_files = 20};
+  Scene scene;
+  auto size = [&] { return std::filesystem::file_size(scene.path("web.log")); };
+  scene.write_lines(8 << 20);
+  const std::uint64_t written = size();
+  REQUIRE(scene.rotate(policy));
+  CHECK(size() == written);
+  while (scene.rotate(policy)) {
+  }
+  if (size() > policy.max_size_bytes) GITPROC_SKIP("the file system does not collapse");
+  CHECK(read_all(scene.directory()) == scene.written());
+
+  Scene old;
+  std::filesystem::resize_file(old.path("web.log"), largest_hole_bytes);
+  old.write_lines(8 << 20);
+  REQUIRE(old.rotate(policy));
+  CHECK(std::filesystem::file_size(old.path("web.log")) < 16 << 20);
+  CHECK(read_all(old.directory()) == old.written());
+}
+
 TEST_CASE("without archives to keep, the head is dropped") {
   Scene scene;
   scene.write_lines(small.max_size_bytes + 1);
@@ -570,6 +591,91 @@ TEST_CASE("when others fill the disk, archives make room, and at last the head o
   }
   CHECK(::write(log.get(), "z\n", 2) == 2);
   CHECK(std::filesystem::exists(scene.path("ballast")));
+}
+
+TEST_CASE(
+    "of a log that outruns its rotation the newest output is kept, and who reads along misses nothing") {
+  const char* file_system = GENERATE(static_cast<const char*>(nullptr), "tmpfs");
+  Scene scene(file_system);
+  if (file_system != nullptr && !scene.is_mounted())
+    GITPROC_SKIP("cannot mount a tmpfs: " + error_text(errno));
+  constexpr std::uint64_t kept = small.max_size_bytes * small.max_files + small.max_size_bytes / 2;
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  rotator.watch("web", small);
+  scene.write_lines(3 * small.max_size_bytes - 5000);
+  CHECK(settle(rotator, at_second(0)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2"});
+
+  LogReader along = LogReader::open(scene.directory(), "web").value();
+  LogReader asleep = LogReader::open(scene.directory(), "web").value();
+  std::string read = read_all(along);
+  CHECK(read_all(asleep) == read);
+  for (int second = 1; second < 5; ++second) {
+    scene.write_lines(10 * small.max_size_bytes);
+    read += read_all(along);
+    CHECK(settle(rotator, at_second(second)).empty());
+    CHECK(scene.names() == Names{"web.log"});
+    CHECK(read_all(along).empty());
+    std::string left = read_all(scene.directory());
+    CHECK(left.size() >= kept);
+    CHECK(left.size() < kept + 8192);
+    CHECK(scene.written().ends_with(left));
+    // It is looked at again before its second is over.
+    CHECK(rotator.next_deadline() == after(at_second(second), LogRotator::outrunning_interval));
+  }
+  CHECK(asleep.read(10) == LogChunk{read_all(scene.directory()).substr(0, 10), true});
+
+  // It has grown by less than an archive since: now it is archived.
+  scene.write_lines(small.max_size_bytes / 4);
+  CHECK(settle(rotator, after(at_second(4), LogRotator::outrunning_interval)).empty());
+  CHECK(scene.names() == Names{"web.log", "web.log.1", "web.log.2", "web.log.3"});
+  CHECK(scene.written().ends_with(read_all(scene.directory())));
+  CHECK(read + read_all(along) == scene.written());
+}
+
+TEST_CASE("LogMaxTotalSize= bounds what is kept of a log that outruns its rotation") {
+  Scene scene;
+  LogPolicy policy = small;
+  policy.max_total_bytes = 3 * small.max_size_bytes;
+  scene.write_lines(10 * small.max_size_bytes);
+  Skipped skipped = skip_oldest_output(scene.directory(), "web", policy).value();
+  CHECK(skipped.is_all);
+  std::string left = read_all(scene.directory());
+  CHECK(left.size() >= policy.max_total_bytes);
+  CHECK(left.size() < policy.max_total_bytes + 8192);
+  CHECK(left == scene.written().substr(skipped.bytes));
+  CHECK(skip_oldest_output(scene.directory(), "web", policy).value() == Skipped{});
+}
+
+// At 200 MB a second, several times what such small archives come to; limits are wide, for a busy machine.
+TEST_CASE("the disk that a service takes that prints without end is bounded") {
+  constexpr LogPolicy policy{.max_size_bytes = 256 << 10, .max_files = 3};
+  constexpr std::size_t piece = 4 << 20, all = std::size_t{600} << 20;
+  Scene scene;
+  LogRotator rotator = LogRotator::open(scene.directory().path()).value();
+  rotator.watch("web", policy);
+  std::atomic<bool> is_over = false;
+  std::thread service([&] {
+    UniqueFd log = scene.directory().open_for_service("web").value();
+    const std::string text(piece, 'y');
+    for (std::size_t written = 0; written < all && write_all(log.get(), text) == 0; written += piece)
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    is_over = true;
+  });
+  std::uintmax_t most = 0;
+  while (!is_over) {
+    std::uintmax_t taken = 0;
+    for (const std::string& name : scene.names()) {
+      struct stat status;
+      if (::stat(scene.path(name).c_str(), &status) == 0)
+        taken += static_cast<std::uintmax_t>(status.st_blocks) * 512;
+    }
+    most = std::max(most, taken);
+    is_readable(rotator.fd(), 10);
+    CHECK(rotator.drain(read_clocks().instant).empty());
+  }
+  service.join();
+  CHECK(most < all / 2);
 }
 
 // Writes numbered lines as fast as it can until it is told to stop, then says how many.

@@ -45,10 +45,24 @@ bool exists(const LogDirectory& directory, const std::string& name) {
 
 unsigned kept_archives(LogPolicy policy) { return std::min(policy.max_files, archive_limit); }
 
-// Those beyond the policy: it may have been larger before.
+// What is kept of a log that outruns its rotation: its archives' worth, and half of what the live file may hold. So the
+// rotations that follow push none out of which a reader may still have to learn.
+std::uint64_t kept_bytes(LogPolicy policy) {
+  const std::uint64_t archives = std::max(kept_archives(policy), 1u);
+  if (policy.max_size_bytes > infinite_limit / (archives + 1)) return infinite_limit;
+  // The newest archive stays in any case.
+  return std::min(archives * policy.max_size_bytes + policy.max_size_bytes / 2,
+                  std::max(policy.max_total_bytes, 2 * policy.max_size_bytes));
+}
+
+// Those beyond the policy, which may have been larger before; the oldest first, so that what is left after a crash has
+// no gap.
 void remove_archives_from(const LogDirectory& directory, std::string_view service, unsigned number) {
-  for (; number <= archive_limit; ++number) {
-    if (::unlinkat(directory.fd(), archive_file_name(service, number).c_str(), 0) != 0) return;
+  unsigned end = number;
+  while (end <= archive_limit && exists(directory, archive_file_name(service, end)))
+    ++end;
+  for (; end > number; --end) {
+    if (::unlinkat(directory.fd(), archive_file_name(service, end - 1).c_str(), 0) != 0) return;
   }
 }
 
@@ -88,6 +102,15 @@ Result<void> shift_archives(const LogDirectory& directory, std::string_view serv
   return {};
 }
 
+// Takes a hole at the beginning away. Where that cannot be done it stays: it takes no space, and is skipped by readers.
+void collapse_hole(int live, std::uint64_t end) {
+  struct stat status;
+  if (::fstat(live, &status) != 0) return;
+  const std::uint64_t behind = static_cast<std::uint64_t>(status.st_size) - end;
+  if (behind <= waited_for_bytes || end >= largest_hole_bytes)
+    ::fallocate(live, FALLOC_FL_COLLAPSE_RANGE, 0, static_cast<off_t>(end));
+}
+
 // Everything from the punch on. `live` is NAME.log, or nothing where somebody has deleted it meanwhile.
 Result<void> finish(const LogDirectory& directory, std::string_view service, LogPolicy policy,
                     const UniqueFd& live, RotationNote note) {
@@ -109,8 +132,7 @@ Result<void> finish(const LogDirectory& directory, std::string_view service, Log
   if (live) {
     Result<std::uint64_t> start = data_start(live.get(), 0);
     if (!start) return std::unexpected(start.error());
-    // Not already collapsed. Where it cannot be done the hole stays: it takes no space, and is skipped by readers.
-    if (*start >= note.end) ::fallocate(live.get(), FALLOC_FL_COLLAPSE_RANGE, 0, end);
+    if (*start >= note.end) collapse_hole(live.get(), note.end);  // else it was already
   }
   if (Result<void> shifted = shift_archives(directory, service, policy); !shifted) return shifted;
   if (::unlinkat(directory.fd(), note_name(service).c_str(), 0) != 0) {
@@ -226,8 +248,16 @@ void remove_unfinished_archive(const LogDirectory& directory, std::string_view s
   ::unlinkat(directory.fd(), archive_file_name(service, 0).c_str(), 0);
 }
 
-Result<std::uint64_t> drop_oldest_output(const LogDirectory& directory, std::string_view service,
-                                         LogPolicy policy) {
+namespace {
+
+// The head of a log that is more than `kept`: whole blocks.
+struct Excess {
+  UniqueFd live;
+  std::uint64_t start = 0;
+  std::uint64_t end = 0;  // no larger than start: there is none
+};
+
+Result<Excess> find_excess(const LogDirectory& directory, std::string_view service, std::uint64_t kept) {
   Result<UniqueFd> live = directory.open_existing(log_file_name(service), O_RDWR);
   if (!live) return std::unexpected(live.error());
   struct stat status;
@@ -236,14 +266,38 @@ Result<std::uint64_t> drop_oldest_output(const LogDirectory& directory, std::str
   if (!start) return std::unexpected(start.error());
   const std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
   const std::uint64_t block = std::max<std::uint64_t>(static_cast<std::uint64_t>(status.st_blksize), 1);
-  if (size - std::min(*start, size) <= policy.max_size_bytes) return 0;
-  const std::uint64_t end = (size - policy.max_size_bytes) / block * block;
-  if (end <= *start) return 0;
-  if (::fallocate(live->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(end)) != 0)
+  return Excess{std::move(*live), *start, (size - std::min(size, kept)) / block * block};
+}
+
+Result<void> punch(const UniqueFd& live, std::string_view service, std::uint64_t end) {
+  if (::fallocate(live.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(end)) != 0)
     return fail_with_errno("cannot punch a hole into " + quoted(service));
-  // Where it cannot be done the hole stays, as after a rotation.
-  ::fallocate(live->get(), FALLOC_FL_COLLAPSE_RANGE, 0, static_cast<off_t>(end));
-  return end - *start;
+  return {};
+}
+
+}  // namespace
+
+Result<Skipped> skip_oldest_output(const LogDirectory& directory, std::string_view service,
+                                   LogPolicy policy) {
+  Result<Excess> excess = find_excess(directory, service, kept_bytes(policy));
+  if (!excess) return std::unexpected(excess.error());
+  if (excess->end <= excess->start) return Skipped{};
+  remove_archives_from(directory, service, 1);
+  const std::uint64_t end = std::min(excess->end, excess->start + skip_step_bytes);
+  if (Result<void> punched = punch(excess->live, service, end); !punched)
+    return std::unexpected(punched.error());
+  return Skipped{.bytes = end - excess->start, .is_all = end == excess->end};
+}
+
+Result<std::uint64_t> drop_oldest_output(const LogDirectory& directory, std::string_view service,
+                                         LogPolicy policy) {
+  Result<Excess> excess = find_excess(directory, service, policy.max_size_bytes);
+  if (!excess) return std::unexpected(excess.error());
+  if (excess->end <= excess->start) return 0;
+  if (Result<void> punched = punch(excess->live, service, excess->end); !punched)
+    return std::unexpected(punched.error());
+  collapse_hole(excess->live.get(), excess->end);
+  return excess->end - excess->start;
 }
 
 Result<void> recover_rotation(const LogDirectory& directory, std::string_view service, LogPolicy policy) {

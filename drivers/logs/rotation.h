@@ -12,8 +12,9 @@
 //   end       NAME.log.cut is gone                        done
 //
 // The hole is what makes the last question of a crash answerable: was the copied head taken away already? Where
-// the file system cannot collapse (tmpfs, btrfs) the hole stays, and the offsets of the file with it. The note is
-// a symbolic link: it appears with its content or not at all.
+// the file system cannot collapse (tmpfs, btrfs) the hole stays, and the offsets of the file with it. So it does while
+// much has been written behind it, which collapsing would put on the disk first: a later rotation takes it away. The
+// note is a symbolic link: it appears with its content or not at all.
 //
 // The size of an archive is a multiple of the block size, so lines may straddle two files; their concatenation
 // is exact.
@@ -78,6 +79,24 @@ class Rotation {
   std::uint64_t copied_ = 0;
   std::uint64_t end_ = 0;
 };
+
+// What is written back to the disk, at most, while the loop waits for a head to be collapsed.
+inline constexpr std::uint64_t waited_for_bytes = 4u << 20;
+// A larger hole is collapsed all the same: a file of ext4 ends at 16 TiB.
+inline constexpr std::uint64_t largest_hole_bytes = std::uint64_t{64} << 30;
+
+// One call takes away no more than this: about 15 ms where it all is in the page cache.
+inline constexpr std::uint64_t skip_step_bytes = 64u << 20;
+struct Skipped {
+  std::uint64_t bytes = 0;
+  bool is_all = true;  // there is no more of it for now
+
+  bool operator==(const Skipped&) const = default;
+};
+// For a log that outruns its rotation: takes away what rotations would archive only for later ones to push out, and with
+// it all archives, which are older. What is kept is what would be: the newest output, half an archive more than
+// LogMaxFiles= of them, or as LogMaxTotalSize= says. Recovery must be over.
+Result<Skipped> skip_oldest_output(const LogDirectory& directory, std::string_view service, LogPolicy policy);
 
 // Takes away the oldest output of a log that is larger than the policy allows, without an archive of it: for a disk
 // that has no room for one. How many bytes; 0 where the log is not too large.
