@@ -123,6 +123,7 @@ void Reconciler::State::stand_still() {
 }
 
 void Reconciler::State::refuse_tip(const Denial& denial) {
+  const char* why = cause_of(loaded->id);  // as long as it is not refused
   denied = Refusal{loaded->id, denial.service + " is as in " + denial.commit.abbreviated() +
                                    ", which failed here: " + denial.reason};
   stand_still();
@@ -136,7 +137,7 @@ void Reconciler::State::refuse_tip(const Denial& denial) {
           .author = loaded->author,
           .at = now.wall,
           .took = std::nullopt,
-          .cause = target_cause(),
+          .cause = why,
           .outcome = Outcome::rejected,
           .message = denied->message});
 }
@@ -163,7 +164,7 @@ void Reconciler::State::take(const ApproveRequested& event) {
            "cannot approve " + event.commit->abbreviated() + ": held is " + held->commit.abbreviated());
     return;
   }
-  change_durable().followed = Followed{branch, *tip};
+  follow_tip();
   hold.reset();
   emit(Announce{"", "approved", "", "", "by " + event.by, tip});
   if (event.waits) {

@@ -241,6 +241,8 @@ TEST_CASE("an unrelated commit that still holds what failed is not tried, one th
         "sync "
         "--retry'");
   CHECK(node.starts["web bad"] == 1);
+  CHECK(node.history() ==
+        "1 commit healthy, 2 commit rolled-back, 1 auto-rollback progressing, 3 commit rejected");
   node.commit(4, {make_unit("other"), make_unit("web", "2")});
   CHECK(node.running() == "other 1, web 2");
   CHECK(node.sync_state() == "synced");
@@ -703,6 +705,51 @@ TEST_CASE("rollback, sync back, switch and automatic rollback say what they remo
   node.commit(4, {make_unit("x"), make_unit("y"), make_unit("z", "bad")});
   CHECK(node.running() == "");
   CHECK(node.has_told("applying: auto-rollback: removes x, y, z"));
+}
+
+// --- the causes that the history tells ---
+
+TEST_CASE("a tip that is refused while a rollback is asked for was to come by a commit") {
+  Node node({.boot_id = "boot", .seed = 7});
+  node.commit(1, {make_unit("web")});
+  node.commit(2, {make_unit("web", "2")});
+  node.broken.insert(id_of(3));
+  node.events.push_back(TipObserved{"main", id_of(3), ""});
+  node.step();  // it is being loaded
+  node.events.insert(
+      node.events.begin(),
+      RollbackRequested{.request = RequestId{9}, .commit = id_of(1), .by = "uid 0", .reason = ""});
+  node.settle();
+  CHECK(node.history() ==
+        "1 commit superseded, 2 commit superseded, 3 commit rejected, 1 rollback progressing");
+}
+
+TEST_CASE("what is asked of an agent that is still starting is why the next commit is applied") {
+  Node node({.boot_id = "boot", .seed = 7});
+  node.commit(1, {make_unit("web")});
+  node.commits[id_of(2)] = {{"web", make_unit("web", "2")}};
+  node.tip = id_of(2);
+  node.start_agent();
+  node.step();  // what was applied is being loaded
+  node.events.insert(node.events.begin(),
+                     SyncRequested{.request = RequestId{9}, .waits = true, .by = "uid 0"});
+  node.settle();
+  CHECK(node.history() == "1 commit superseded, 2 sync progressing");
+}
+
+TEST_CASE("the tip of another branch comes by the switch to it also when it was approved by name") {
+  Node node = node_with_guard();
+  node.commit(1, {make_unit("web")});
+  node.commits[id_of(2)] = {{"web", make_unit("web", "2")}};
+  node.branch = "other";
+  node.tip = id_of(2);
+  node.events.push_back(BranchSwitched{"other", false, std::nullopt});
+  node.events.push_back(TipObserved{"other", node.tip, ""});
+  node.step();  // it is being loaded
+  node.events.insert(node.events.begin(),
+                     ApproveRequested{.request = RequestId{9}, .commit = id_of(2), .by = "uid 0"});
+  node.settle();
+  CHECK(node.history() == "1 commit superseded, 2 switch progressing");
 }
 
 // --- limits ---

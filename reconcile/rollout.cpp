@@ -69,10 +69,11 @@ void Reconciler::State::note_verified(const std::optional<VerifiedCommit>& verif
   move_along();
 }
 
-const char* Reconciler::State::target_cause() const {
+// A tip may be on its way yet when something else is wanted.
+const char* Reconciler::State::cause_of(const ObjectId& commit) const {
   if (is_booting) return "start";
-  if (durable.pin) return "rollback";
-  if (is_on_retreat()) return "auto-rollback";
+  if (durable.pin && durable.pin->commit == commit) return "rollback";
+  if (is_on_retreat() && durable.retreat->to == commit) return "auto-rollback";
   return cause == "sync" || cause == "switch" ? cause.c_str() : "commit";
 }
 
@@ -218,7 +219,7 @@ void Reconciler::State::take(const CommitRejected& event) {
     return;
   }
   end_settling_in();
-  const char* why = target_cause();  // as long as it is not refused
+  const char* why = cause_of(event.commit.id);  // as long as it is not refused
   rejected = event.commit;
   rejected_branch = loading_branch;
   rejection = event.errors;
@@ -283,7 +284,7 @@ void Reconciler::State::begin_rollout() {
   bool is_same = current && current->id == loaded->id;
   if (current && !is_same && outcome == Outcome::progressing) set_outcome(Outcome::superseded, "");
   bool was_booting = std::exchange(is_booting, false);
-  const char* why = was_booting ? "start" : target_cause();
+  const char* why = was_booting ? "start" : cause_of(loaded->id);
   bool had_base = current.has_value();
   bool is_guarded = was_booting || is_tip_followed();
   std::string removal = is_guarded && cause != "switch" ? "" : removed_by_rollout();
@@ -322,7 +323,7 @@ void Reconciler::State::begin_rollout() {
 
   is_applying = true;
   applying_since = now.instant;
-  cause = why;
+  if (!was_booting) cause = why;  // what came meanwhile is why the next one is applied
   if (!is_settling_in) supersede_unfinished();
   if (is_tip_followed() && current->id == *tip) drop_retreat();
   prepare_trial(was_booting, had_base, std::move(changed_units));

@@ -169,7 +169,7 @@ struct Reconciler::State {
   bool is_trusted(const ObjectId& commit) const;   // as what is wanted now
   bool is_rejected(const ObjectId& commit) const;  // likewise
   void note_verified(const std::optional<VerifiedCommit>& verified);
-  const char* target_cause() const;
+  const char* cause_of(const ObjectId& commit) const;  // why it is applied, or was to be
   void pursue_target();
   void begin_rollout();
   HistoryEntry* unfinished_of_current();

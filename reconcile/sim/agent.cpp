@@ -165,7 +165,7 @@ void World::take_step() {
   bool had_reason = !events.empty() || agent_->reconciler.has_more();
   Commands commands = agent_->reconciler.step(events, now_);
   check_remote_base(base);
-  checks_.decided(commands, agent_->reconciler.durable().followed, now_.instant);
+  checks_.decided(commands, agent_->reconciler, now_.instant);
   checks_.stepped(had_reason, now_.instant, agent_->reconciler.next_deadline());
   // What was found wrong in a decision is not carried out any more, but has to be seen.
   for (const Command& command : commands) {

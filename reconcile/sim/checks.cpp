@@ -67,6 +67,7 @@ void Checks::agent_started(const std::vector<AdoptedService>& adopted, const Dur
   held_.reset();
   approved_.reset();  // what was answered is on disk
   followed_ = disk.followed;
+  history_.agent_started(disk);
   had_applied_ = disk.applied.has_value();
   for (auto& [name, service] : facts_) {
     service.is_up = service.is_ready = service.remains = service.is_starting = service.is_ending = false;
@@ -114,6 +115,7 @@ bool Checks::is_failed(const std::string& name) const {
 // --- what the agent is told ---
 
 void Checks::told(const Event& event, const std::string& name, Instant now) {
+  history_.told(event);
   if (const auto* spawned = std::get_if<Spawned>(&event)) {
     Facts& service = facts(name);
     bool is_main = spawned->pid == service.main && service.unit;
@@ -205,6 +207,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
 void Checks::begin_syncs(std::vector<SyncRequested>& syncs, Instant now) {
   for (const SyncRequested& sync : std::exchange(syncs, {})) {
     constexpr unsigned writes_at_once = 2;  // one is under way
+    history_.sync_began();
     if (sync.retries) retried_writes_ = writes_at_once;
     for (const std::string& each : repository_.names()) {
       // With --retry, what was denied when it was loaded, long ago, happens now.
@@ -240,8 +243,8 @@ void Checks::check_trusted(const ObjectId& commit) {
 
 // --- what it decides ---
 
-void Checks::decided(const Commands& commands, const std::optional<Followed>& followed, Instant now) {
-  std::optional<Followed> before = std::exchange(followed_, followed);
+void Checks::decided(const Commands& commands, const Reconciler& reconciler, Instant now) {
+  std::optional<Followed> before = std::exchange(followed_, reconciler.durable().followed);
   for (const Command& command : commands) {
     if (const auto* spawn = std::get_if<Spawn>(&command)) {
       Facts& service = facts(spawn->unit->name);
@@ -281,6 +284,7 @@ void Checks::decided(const Commands& commands, const std::optional<Followed>& fo
     }
   }
   check_followed(before);
+  if (std::string fault = history_.decided(reconciler); !fault.empty()) fail(fault);
 }
 
 void Checks::note(const RunRecord& record, Instant now) {

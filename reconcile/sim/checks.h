@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "reconcile/reconciler.h"
+#include "reconcile/sim/history_check.h"
 #include "reconcile/sim/journal.h"
 #include "reconcile/sim/machine.h"
 #include "reconcile/sim/repository.h"
@@ -39,8 +40,8 @@ class Checks {
   void agent_lost();
   void state_lost() { has_lost_state_ = true; }
   void told(const Event& event, const std::string& service, Instant now);
-  // `followed` is the tip that the agent has let itself go to last, after this step.
-  void decided(const Commands& commands, const std::optional<Followed>& followed, Instant now);
+  // `reconciler` as it is after the step.
+  void decided(const Commands& commands, const Reconciler& reconciler, Instant now);
   void spawning(const Spawn& spawn);
   void spawned(const Spawn& spawn, Pid pid, Instant now);
   void stepped(bool had_reason, Instant now, Instant next_deadline);
@@ -151,12 +152,13 @@ class Checks {
   unsigned retried_writes_ = 0;       // the writes that may be the first after `sync --retry`
   std::optional<ObjectId> applying_;  // the last that this agent began with
   std::optional<ObjectId> previous_;  // and the one before it
-  std::optional<Followed> followed_;
-  std::optional<ObjectId> held_;  // until it is approved, or compared with something else
+  std::optional<Followed> followed_;  // the tip that the agent has let itself go to last
+  std::optional<ObjectId> held_;      // until it is approved, or compared with something else
   std::optional<ObjectId> approved_;
   bool is_approval_asked_ = false;
   std::optional<LoadCommit> loading_;                        // of this agent
   std::map<std::pair<ObjectId, std::string>, bool> judged_;  // the last verdict: whether it was good
+  HistoryCheck history_;
   Instant last_step_at_{};
   unsigned idle_steps_ = 0;  // in a row, at one instant
   Instant second_began_at_{};
