@@ -1,11 +1,8 @@
 #include "agent/http/webhook.h"
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 #include "agent/http/webhook_oracle.h"
 #include "testing/catch.h"
+#include "testing/corpus.h"
 
 using namespace gitproc;
 
@@ -140,12 +137,10 @@ TEST_CASE("whoever cannot prove itself is limited by its address, and holds up n
 }
 
 TEST_CASE("the fuzzer's corpus: unsigned never triggers") {
-  std::size_t read = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(GITPROC_SOURCE_DIR "/agent/http/corpus")) {
-    INFO(entry.path());
-    std::ifstream file(entry.path(), std::ios::binary);
-    CHECK(webhook_holds(std::string(std::istreambuf_iterator<char>(file), {})));
-    ++read;
+  auto corpus = corpus_of("agent/http");
+  CHECK(corpus.size() > 5);
+  for (const auto& [name, bytes] : corpus) {
+    INFO(name);
+    CHECK(webhook_holds(bytes));
   }
-  CHECK(read > 5);
 }

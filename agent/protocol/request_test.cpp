@@ -1,12 +1,9 @@
 #include "agent/protocol/request.h"
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 #include "agent/protocol/framing.h"
 #include "reconcile/base/civil.h"
 #include "testing/catch.h"
+#include "testing/corpus.h"
 
 using namespace gitproc;
 
@@ -106,17 +103,14 @@ TEST_CASE("only questions are open to peers that may only read") {
 }
 
 TEST_CASE("the fuzzer's corpus is read without harm, and what is a request survives a round trip") {
-  int files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(GITPROC_SOURCE_DIR "/agent/protocol/corpus")) {
-    ++files;
-    INFO(entry.path());
-    std::ifstream file(entry.path(), std::ios::binary);
-    std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  auto corpus = corpus_of("agent/protocol");
+  CHECK(corpus.size() > 5);
+  for (const auto& [name, bytes] : corpus) {
+    INFO(name);
     LineFramer framer;
     framer.feed(bytes);
     while (std::optional<std::string> line = framer.next()) {
       if (auto request = parse_request(*line)) CHECK(parse_request(encode_request(*request)) == request);
     }
   }
-  CHECK(files > 5);
 }

@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "drivers/base/json_oracle.h"
 #include "testing/catch.h"
+#include "testing/corpus.h"
 
 using namespace gitproc;
 
@@ -43,4 +45,13 @@ TEST_CASE("what ends too early is refused with the place where it ends") {
   CHECK(fault_of("") == "malformed JSON at line 1, column 1");
   CHECK(fault_of("{\"a\":\n[1,").starts_with("malformed JSON at line 2, column 4"));
   CHECK(fault_of("{\n").starts_with("malformed JSON at line 2, column 1"));
+}
+
+TEST_CASE("the fuzzer's corpus: read as the library would, to the depth that is allowed") {
+  auto corpus = corpus_of("drivers/base");
+  CHECK(corpus.size() > 5);
+  for (const auto& [name, bytes] : corpus) {
+    INFO(name);
+    CHECK(json_fault(bytes) == "");
+  }
 }

@@ -1,6 +1,8 @@
 #include "drivers/git/fetch_message.h"
 
+#include "drivers/git/message_oracle.h"
 #include "testing/catch.h"
+#include "testing/corpus.h"
 
 using namespace gitproc;
 
@@ -64,4 +66,13 @@ TEST_CASE("a job or message that is cut or changed anywhere never does harm") {
   }
   MessageReader reader;
   CHECK_FALSE(reader.feed(std::string(4, '\xff')));
+}
+
+TEST_CASE("the fuzzer's corpus: the same in pieces of any size") {
+  auto corpus = corpus_of("drivers/git");
+  CHECK(corpus.size() > 5);
+  for (const auto& [name, bytes] : corpus) {
+    INFO(name);
+    CHECK(message_fault(bytes) == "");
+  }
 }

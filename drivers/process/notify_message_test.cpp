@@ -1,7 +1,9 @@
 #include "drivers/process/notify_message.h"
 
+#include "drivers/process/notify_oracle.h"
 #include "drivers/process/proc_files.h"
 #include "testing/catch.h"
+#include "testing/corpus.h"
 
 namespace gitproc {
 namespace {
@@ -47,6 +49,15 @@ TEST_CASE("a command name may look like the fields behind it") {
   CHECK(stat->start_ticks == 123456);
   for (std::size_t cut = 0; cut < text.size() - 14; ++cut)
     CHECK_FALSE(parse_proc_stat(text.substr(0, cut)).has_value());
+}
+
+TEST_CASE("the fuzzer's corpus: nothing is understood beyond its bounds") {
+  auto corpus = corpus_of("drivers/process");
+  CHECK(corpus.size() > 5);
+  for (const auto& [name, bytes] : corpus) {
+    INFO(name);
+    CHECK(notify_fault(bytes) == "");
+  }
 }
 
 }  // namespace

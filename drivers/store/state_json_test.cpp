@@ -1,7 +1,9 @@
 #include "drivers/store/state_json.h"
 
+#include "drivers/store/state_oracle.h"
 #include "reconcile/base/civil.h"
 #include "testing/catch.h"
+#include "testing/corpus.h"
 
 using namespace gitproc;
 
@@ -173,5 +175,14 @@ TEST_CASE("every beginning of a state file is an error, never a crash or half a 
   std::string whole = encode_state(full_state());
   for (std::size_t size = 0; size + 2 < whole.size(); ++size) {
     REQUIRE_FALSE(decode_state(std::string_view(whole).substr(0, size)));
+  }
+}
+
+TEST_CASE("the fuzzer's corpus: what was understood is written to be understood") {
+  auto corpus = corpus_of("drivers/store");
+  CHECK(corpus.size() > 5);
+  for (const auto& [name, bytes] : corpus) {
+    INFO(name);
+    CHECK(state_fault(bytes) == "");
   }
 }

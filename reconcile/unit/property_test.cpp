@@ -1,13 +1,11 @@
 // Seeded properties of the loader, and the replay of the fuzzer's corpus.
 #include <ctime>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 
 #include "reconcile/unit/directives.h"
 #include "reconcile/unit/round_trip.h"
 #include "testing/catch.h"
+#include "testing/corpus.h"
 
 namespace gitproc {
 namespace {
@@ -127,11 +125,6 @@ std::string random_unit(Random& random, const std::vector<std::vector<const char
   return text;
 }
 
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 constexpr const char* names[] = {"web", "foo-bar@a-b\\x2fc\\x0a\\xff", "worker@1", "a@-"};
 
 }  // namespace
@@ -215,15 +208,13 @@ TEST_CASE("files of the greatest size take no more than a moment") {
 }
 
 TEST_CASE("the fuzzer's corpus") {
-  unsigned files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(GITPROC_SOURCE_DIR "/reconcile/unit/corpus")) {
-    INFO(entry.path().string());
-    const std::string text = read_file(entry.path());
+  auto corpus = corpus_of("reconcile/unit");
+  CHECK(corpus.size() >= 5);
+  for (const auto& [file, text] : corpus) {
+    INFO(file);
     for (const char* name : names)
       REQUIRE(round_trip_fault(text, name) == "");
-    ++files;
   }
-  CHECK(files >= 5);
 }
 
 }  // namespace gitproc
