@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "reconcile/base/cut.h"
+
 namespace gitproc {
 namespace {
 
@@ -19,7 +21,7 @@ class Packer {
     put(&value, sizeof value);
   }
   void put_text(std::string_view text) {
-    text = text.substr(0, EventLog::max_text_bytes);
+    text = cut_at_character(text, EventLog::max_text_bytes);
     put(static_cast<std::uint16_t>(text.size()));
     put(text.data(), text.size());
   }

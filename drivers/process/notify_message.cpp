@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "reconcile/base/cut.h"
 #include "reconcile/base/numbers.h"
 #include "reconcile/base/strings.h"
 
@@ -13,13 +14,6 @@ std::optional<Duration> parse_usec(std::string_view text) {
   if (!usec) return std::nullopt;
   if (*usec >= static_cast<std::uint64_t>(infinite.count())) return infinite;
   return Duration(static_cast<Duration::rep>(*usec));
-}
-
-std::string_view cut_at_character(std::string_view text, std::size_t limit) {
-  if (text.size() <= limit) return text;
-  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80)
-    --limit;
-  return text.substr(0, limit);
 }
 
 }  // namespace

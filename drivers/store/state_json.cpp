@@ -12,6 +12,7 @@
 #include "reconcile/base/civil.h"
 #include "reconcile/base/numbers.h"
 #include "reconcile/base/object_id.h"
+#include "reconcile/base/cut.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {
@@ -24,7 +25,9 @@ using Json = nlohmann::json;
 // --- writing ---
 
 std::string bounded(const std::string& text) {
-  return text.size() <= state_text_limit_bytes ? text : text.substr(0, state_text_limit_bytes) + "...";
+  if (text.size() <= state_text_limit_bytes) return text;
+  constexpr std::string_view more = "...";
+  return std::string(cut_at_character(text, state_text_limit_bytes - more.size())) + std::string(more);
 }
 
 // A 64-bit number is more than JSON's numbers can hold everywhere.

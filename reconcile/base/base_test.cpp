@@ -141,6 +141,8 @@ TEST_CASE("a number is the whole text or none") {
 TEST_CASE("text shown to a person holds no control characters and an end") {
   CHECK(printable("a\nb") == "a\\x0ab");
   CHECK(printable("abcdef", 3) == "abc...");
+  CHECK(printable("ab\u20ac", 4) == "ab...");
+  CHECK(printable("ab\xE2\x82") == "ab...");  // as a parser leaves a token that it did not read to its end
 }
 
 TEST_CASE("packed strings are the strings they were packed from, empty ones too") {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "reconcile/base/cut.h"
+
 namespace gitproc {
 
 std::string_view trim(std::string_view text) {
@@ -59,7 +61,8 @@ bool is_utf8(std::string_view text) {
 std::string printable(std::string_view text, std::size_t limit) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string shown;
-  for (char c : text.substr(0, limit)) {
+  std::string_view whole = cut_at_character(text, limit);
+  for (char c : whole) {
     auto byte = static_cast<std::uint8_t>(c);
     if (byte < 0x20 || byte == 0x7F) {
       shown += "\\x";
@@ -69,7 +72,7 @@ std::string printable(std::string_view text, std::size_t limit) {
       shown += c;
     }
   }
-  if (text.size() > limit) shown += "...";
+  if (whole.size() < text.size()) shown += "...";
   return shown;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "reconcile/base/cut.h"
 #include "reconcile/lifecycle/health_policy.h"
 
 namespace gitproc {
@@ -11,12 +12,7 @@ namespace {
 constexpr std::size_t status_text_limit_bytes = 512;
 
 std::string shortened(std::string_view text) {
-  if (text.size() <= status_text_limit_bytes) return std::string(text);
-  std::size_t size = status_text_limit_bytes;
-  // Not within a character of UTF-8.
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80)
-    --size;
-  return std::string(text.substr(0, size));
+  return std::string(cut_at_character(text, status_text_limit_bytes));
 }
 
 }  // namespace
