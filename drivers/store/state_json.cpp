@@ -10,9 +10,9 @@
 
 #include "drivers/base/json_reader.h"
 #include "reconcile/base/civil.h"
+#include "reconcile/base/cut.h"
 #include "reconcile/base/numbers.h"
 #include "reconcile/base/object_id.h"
-#include "reconcile/base/cut.h"
 #include "reconcile/base/strings.h"
 
 namespace gitproc {

@@ -129,6 +129,8 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
   } else if (const auto* exited = std::get_if<ProcessExited>(&event)) {
     Facts& service = facts(name);
     touch(name, now);
+    bool is_clean = exited->status == ExitStatus{.kind = ExitStatus::Kind::exited, .value = 0};
+    if (exited->pid == service.reload && is_clean) service.may_lack_reload = false;
     if (exited->pid != service.main) return;
     service.remains = service.is_ready && service.unit && service.unit->remains_after_exit;
     service.is_up = service.is_ready = false;
@@ -253,6 +255,7 @@ void Checks::decided(const Commands& commands, const Reconciler& reconciler, Ins
       if (is_new) unfit_.erase(spawn->unit->name);
       if (is_new || spawn->phase == ExecPhase::reload) service.seen = *spawn->unit->watched;
       if (is_new) service.is_adopted = false;
+      service.may_lack_reload = spawn->phase == ExecPhase::reload || (service.may_lack_reload && !is_new);
       service.invocation = spawn->invocation;
       service.is_ending = spawn->phase == ExecPhase::stop || spawn->phase == ExecPhase::stop_post;
       if (service.is_ending) touch(spawn->unit->name, now);
@@ -466,8 +469,9 @@ void Checks::spawning(const Spawn& spawn) {
 }
 
 void Checks::spawned(const Spawn& spawn, Pid pid, Instant now) {
-  if (spawn.phase != ExecPhase::start) return;
   Facts& service = facts(spawn.unit->name);
+  if (spawn.phase == ExecPhase::reload) service.reload = pid;
+  if (spawn.phase != ExecPhase::start) return;
   service.main = pid;
   service.is_up = true;
   service.started_at = now;

@@ -71,6 +71,8 @@ class Checks {
     bool is_ready = false;
     bool is_probed = false;        // healthy, for the first time
     unsigned passed_probes = 0;    // in a row
+    Pid reload = 0;                // the last ExecReload=
+    bool may_lack_reload = false;  // the last reload has not ended well, as far as was told
     bool remains = false;          // active without a process
     bool is_starting = false;      // its start-up has begun, and not come to its end
     bool is_ending = false;        // told to, or by itself

@@ -198,7 +198,9 @@ void Checks::check_words(const Rest& rest, bool is_rejected, bool is_denied) {
     // Who is not wanted for itself may be for another.
     is_anything_bad = !which.empty() || std::ranges::any_of(units, [&](const auto& entry) {
       bool is_missing = !is_running(entry.first) && !is_latched_well(entry.first);
-      return is_failed(entry.first) || unfit_.contains(entry.first) ||
+      const Facts* service = find(entry.first);
+      bool may_lack_reload = service != nullptr && service->may_lack_reload;
+      return is_failed(entry.first) || unfit_.contains(entry.first) || may_lack_reload ||
              (is_missing && was_pulled_.contains(entry.first));
     });
   }
