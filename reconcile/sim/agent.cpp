@@ -228,6 +228,7 @@ void World::carry_out(const Spawn& spawn) {
   checks_.spawned(spawn, pid, now_.instant);
   track(spawn.service, pid);
   agent_->posted.push_back(Spawned{.service = spawn.service, .spawn = spawn.spawn, .pid = pid});
+  if (spawn.phase == ExecPhase::reload) act_as_hasty_author(spawn.unit->name);
 }
 
 void World::carry_out(const Kill& kill) {

@@ -54,6 +54,7 @@ void Checks::agent_lost() {
   fetched_syncs_.clear();
   loading_.reset();
   unfit_.clear();
+  pulled_.clear();
   knows_relations_ = false;
 }
 
@@ -153,8 +154,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     if (service.unit && service.passed_probes >= service.unit->health->success_threshold)
       service.is_probed = true;
   } else if (const auto* checked = std::get_if<PreflightChecked>(&event)) {
-    if (!checked->error.empty()) unfit_.insert(name);
-    if (checked->error.empty()) unfit_.erase(name);
+    preflight_told(name, checked->error);
   } else if (const auto* exported = std::get_if<TreeExported>(&event)) {
     // Without any commit that ran, what is exported may be given up before it says what runs.
     if (exported->error.empty() && had_applied_) knows_relations_ = true;
@@ -170,6 +170,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
       if (before == after) continue;
       touch(each, now);
       Facts& service = facts(each);
+      service.is_touched_by_commit = true;
       service.job_done.reset();
       if (!after || !service.unit || *service.unit->dependencies != *after->dependencies)
         service.is_related_anew = true;
@@ -179,6 +180,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
       for (const auto* list : {&on.requires_, &on.binds_to, &on.wants})
         was_pulled_.insert(list->begin(), list->end());
     }
+    forget_pulled(commit);
     loaded_.push_back(&commit);
     if (loaded_.size() > remembered_commits) loaded_.pop_front();
   } else if (const auto* request = std::get_if<ServiceRequested>(&event)) {
@@ -186,6 +188,7 @@ void Checks::told(const Event& event, const std::string& name, Instant now) {
     // A start that is asked for meanwhile lifts the hold.
     std::erase_if(stops_, [&](const auto& stop) { return stop.second == request->service; });
     if (request->verb == ServiceVerb::stop) stops_.emplace(request->request, request->service);
+    if (request->verb == ServiceVerb::stop) pulled_.erase(request->service);
     if (request->verb != ServiceVerb::reload) facts(request->service).job_done.reset();
   } else if (std::get_if<ApproveRequested>(&event) != nullptr) {
     is_approval_asked_ = true;
@@ -261,6 +264,8 @@ void Checks::decided(const Commands& commands, const Reconciler& reconciler, Ins
       if (service.is_ending) touch(spawn->unit->name, now);
       if (service.is_ending) service.is_starting = false;
       if (is_new && spawn->unit->conditions->empty()) check_start(*spawn->unit);
+    } else if (const auto* preflight = std::get_if<Preflight>(&command)) {
+      preflight_asked(*preflight, now);
     } else if (const auto* check = std::get_if<CheckConditions>(&command)) {
       check_start(*check->unit);
     } else if (const auto* kill = std::get_if<Kill>(&command)) {
@@ -305,7 +310,10 @@ void Checks::note(const RunRecord& record, Instant now) {
       return;
     case RunRecord::Kind::stopping:
       if (!service.is_up && !service.remains) return;
-      if (service.is_up && !service.is_ending) check_stop(record.name);
+      if (service.is_up && !service.is_ending) {
+        check_stop(record.name);
+        check_preflight(record.name);
+      }
       check_cause(record.name, service.started_at, "is stopped");
       service.job_done.reset();
       return;
@@ -346,6 +354,10 @@ void Checks::go_over(const RunRecord& stamp) {
   bool has_new_check = !service.unit || *service.unit->health != *unit->health;
   if (has_new_check) service.passed_probes = 0;
   service.unit = unit;
+  // What is not watched for a while may change without a reload.
+  std::erase_if(service.seen, [&](const WatchedPath& seen) {
+    return std::ranges::find(*unit->watched, seen.path, &WatchedPath::path) == unit->watched->end();
+  });
   service.restart_delay = unit->restart->delay;
 }
 
@@ -392,6 +404,7 @@ void Checks::check_restart(const Spawn& spawn, Instant now) {
 void Checks::check_start(const Unit& unit) {
   check_order(unit);
   check_waves(unit);
+  pull_in(unit);
   const Dependencies& on = *unit.dependencies;
   for (const auto* list : {&on.requires_, &on.requisite, &on.binds_to}) {
     for (const std::string& other : *list) {
@@ -428,16 +441,22 @@ bool Checks::has_cause(const std::string& name, Instant since) const {
   return !unit || (record && record->fingerprint != unit->fingerprint);
 }
 
-// A cause of its own, or of something that takes it along.
 void Checks::check_cause(const std::string& name, Instant since, const char* what) {
+  auto has_one = [&](const std::string& each) { return has_cause(each, since); };
+  if (!is_explained(name, has_one)) fail(name + " " + what + " without a cause");
+}
+
+// By a cause of its own, or of something that takes it along.
+bool Checks::is_explained(const std::string& name,
+                          const std::function<bool(const std::string&)>& has_cause) const {
   std::vector<std::string> reached = {name};
   for (std::size_t i = 0; i < reached.size(); ++i) {
-    if (has_cause(reached[i], since)) return;
+    if (has_cause(reached[i])) return true;
     for (const Commit* commit : loaded_) {
       for (const auto& [other, unit] : commit->units) {
         const std::vector<std::string>& conflicts = unit->dependencies->conflicts;
         bool is_displaced = other == reached[i] ? !conflicts.empty() : contains(conflicts, reached[i]);
-        if (is_displaced) return;
+        if (is_displaced) return true;
       }
       UnitPtr unit = find_unit(*commit, reached[i]);
       if (!unit) continue;
@@ -446,7 +465,7 @@ void Checks::check_cause(const std::string& name, Instant since, const char* wha
       }
     }
   }
-  fail(name + " " + what + " without a cause");
+  return false;
 }
 
 void Checks::spawning(const Spawn& spawn) {

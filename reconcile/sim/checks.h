@@ -8,6 +8,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -82,11 +83,14 @@ class Checks {
     std::optional<Latch> latch;
     InvocationId invocation;  // the last that began
     Instant started_at{};
-    Duration restart_delay{};               // RestartSec= of what it runs
-    Instant waits_until{};                  // after its last end
-    unsigned restarts = 0;                  // by itself, in a row
-    std::vector<WatchedPath> seen;          // by what was started or reloaded last
-    Instant touched_at{};                   // the last that may be a cause to stop or start it
+    Duration restart_delay{};           // RestartSec= of what it runs
+    Instant waits_until{};              // after its last end
+    unsigned restarts = 0;              // by itself, in a row
+    std::vector<WatchedPath> seen;      // by what was started or reloaded last
+    Instant touched_at{};               // the last that may be a cause to stop or start it
+    bool is_touched_by_commit = false;  // and by nothing since
+    Instant preflight_asked_at{};
+    std::uint64_t checked = 0;              // the unit whose preflight was asked for last
     std::optional<std::uint64_t> job_done;  // a oneshot of that fingerprint
   };
 
@@ -97,7 +101,10 @@ class Checks {
   bool is_active(const std::string& name) const;
   bool is_latched_well(const std::string& name) const;
   bool is_failed(const std::string& name) const;
-  void touch(const std::string& name, Instant now) { facts_[name].touched_at = now; }
+  void touch(const std::string& name, Instant now) {
+    facts_[name].touched_at = now;
+    facts_[name].is_touched_by_commit = false;
+  }
 
   void go_over(const RunRecord& stamp);
   void check_start(const Unit& unit);
@@ -105,6 +112,14 @@ class Checks {
   void check_waves(const Unit& unit);
   void check_restart(const Spawn& spawn, Instant now);
   void check_stop(const std::string& name);
+  // Who may start or stop with others (change_checks.cpp).
+  void check_preflight(const std::string& name);
+  void preflight_asked(const Preflight& preflight, Instant now);
+  void preflight_told(const std::string& name, const std::string& error);
+  void pull_in(const Unit& unit);
+  void forget_pulled(const Commit& loaded);
+  bool is_explained(const std::string& name, const std::function<bool(const std::string&)>& has_cause) const;
+  bool has_rivals(const std::string& name) const;
   void check_cause(const std::string& name, Instant since, const char* what);
   bool has_cause(const std::string& name, Instant since) const;
   bool stops_before(const std::string& first, const std::string& second) const;
@@ -124,6 +139,8 @@ class Checks {
 
   bool is_running(const std::string& name) const;
   std::set<std::string> wanted(const UnitMap& units, const DurableState& disk) const;
+  static std::vector<std::string> pulled_by(const Unit& unit);
+  std::set<std::string> pulled(const UnitMap& units, const DurableState& disk) const;
   bool is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const;
   void check_running_set(const Rest& rest, const UnitMap& units);
   void check_words(const Rest& rest, bool is_rejected, bool is_denied);
@@ -144,7 +161,8 @@ class Checks {
   std::map<RequestId, std::string> stops_;            // whose hold must be on disk when they are answered
   std::vector<SyncRequested> syncs_, fetched_syncs_;  // for the next fetch, and for the one under way
   std::set<std::string> was_pulled_;                  // required or wanted by another one in some commit
-  std::set<std::string> unfit_;                       // whose new unit a preflight refused
+  std::map<std::string, Instant> unfit_;  // whose new unit a preflight refused, and when that was asked
+  std::set<std::string> pulled_;          // required or wanted by one that this agent has started
 
   bool rolls_back_ = false, has_guard_ = false;
   bool ever_rolled_back_ = false;  // the agent, at its own will

@@ -15,6 +15,8 @@ std::string World::followed_branch() const {
 
 void World::act_as_author() {
   author_acts_at_ = now_.instant + chance_.span(chance_.one_in(4) ? Duration(1000) : seconds(1), seconds(40));
+  if (act_as_hasty_author(reloaded_)) return;
+  if (is_hasty_) reloaded_ = hasty_chance_.pick(repository_.names());
   std::string branch = chance_.one_in(4) ? Repository::other_branch : Repository::main_branch;
   // Of those who have a remote, few commit on the node itself.
   if (repository_.has_remote() && !chance_.one_in(6)) {
@@ -27,6 +29,17 @@ void World::act_as_author() {
   repository_.move(branch);
   trace_.say(now_.instant, "++ " + branch + " is at " + repository_.tip(branch).hex().substr(32));
   if (agent_ && branch == followed_branch()) tell_tip();
+}
+
+// Who changes what a service is reloaded for, and again while it reloads.
+bool World::act_as_hasty_author(const std::string& service) {
+  if (!is_hasty_ || repository_.has_remote() || hasty_chance_.one_in(4)) return false;
+  std::string branch = followed_branch();
+  if (!repository_.touch_watched(branch, service)) return false;
+  trace_.say(now_.instant, "++ " + branch + " is at " + repository_.tip(branch).hex().substr(32) +
+                               ", for what " + service + " is reloaded for");
+  if (agent_) tell_tip();
+  return true;
 }
 
 void World::act_as_meddler() {

@@ -86,7 +86,20 @@ bool Repository::move_along(const MoveBranch& command) {
   return true;
 }
 
-const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
+bool Repository::touch_watched(const std::string& branch, const std::string& service) {
+  ObjectId& tip = tips_.at(branch);
+  Commit commit = next_commit(&tip);
+  auto unit = commit.units.find(service);
+  if (unit == commit.units.end() || unit->second->commands(ExecPhase::reload).empty()) return false;
+  Unit touched = *unit->second;
+  touched.watched.edit() = {{.path = "file", .content = object_id(++versions_), .restarts = false}};
+  unit->second = sealed(std::move(touched));
+  gone_.erase(branch);
+  tip = add(std::move(commit));
+  return true;
+}
+
+Commit Repository::next_commit(const ObjectId* parent) const {
   std::uint64_t number = ids_.size() + 1;
   Commit commit;
   commit.info = {.id = object_id(number),
@@ -94,12 +107,22 @@ const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
                  .author = "A",
                  .subject = "commit " + std::to_string(number),
                  .at = WallTime(seconds(number))};
-  commit.is_broken = may_break && chance_.one_in(10);
-  commit.is_signed = !may_break || !chance_.one_in(10);
   if (parent != nullptr) {
     commit.units = commits_.at(*parent).units;
     commit.parents = {*parent};
   }
+  return commit;
+}
+
+const ObjectId& Repository::add(Commit commit) {
+  ids_.push_back(commit.info.id);
+  return commits_.emplace(commit.info.id, std::move(commit)).first->second.info.id;
+}
+
+const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
+  Commit commit = next_commit(parent);
+  commit.is_broken = may_break && chance_.one_in(10);
+  commit.is_signed = !may_break || !chance_.one_in(10);
   // A mistake that empties the node, or nearly.
   bool prunes = parent != nullptr && chance_.one_in(12);
   if (prunes) std::erase_if(commit.units, [this](const auto&) { return !chance_.one_in(4); });
@@ -121,8 +144,7 @@ const ObjectId& Repository::grow(const ObjectId* parent, bool may_break) {
     bool is_sealed = unit->fingerprint != 0;
     if (!is_sealed) unit = sealed(*unit);
   }
-  ids_.push_back(commit.info.id);
-  return commits_.emplace(commit.info.id, std::move(commit)).first->second.info.id;
+  return add(std::move(commit));
 }
 
 Result<CommitNode> Repository::node(const ObjectId& commit) {

@@ -37,6 +37,9 @@ class Repository : public CommitGraph, public SignatureCheck {
 
   // Lets a branch go on: mostly to a new commit, sometimes to one that exists (a reset, a merge of another).
   void move(const std::string& branch);
+  // Lets it go on to a commit that changes nothing but the content of the file that the service is reloaded for; false
+  // where it cannot be.
+  bool touch_watched(const std::string& branch, const std::string& service);
   const ObjectId& tip(const std::string& branch) const { return tips_.at(branch); }
   // What the local branch is seen as; nullopt while it is gone.
   std::optional<ObjectId> seen_tip(const std::string& branch) const;
@@ -73,6 +76,8 @@ class Repository : public CommitGraph, public SignatureCheck {
 
  private:
   const ObjectId& grow(const ObjectId* parent, bool may_break);
+  Commit next_commit(const ObjectId* parent) const;
+  const ObjectId& add(Commit commit);
   UnitPtr new_unit(const std::string& name);
   UnitPtr changed(const Unit& unit);
   void draw_relations(Unit& unit);

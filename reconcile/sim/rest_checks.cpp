@@ -92,6 +92,28 @@ std::set<std::string> Checks::wanted(const UnitMap& units, const DurableState& d
   return names;
 }
 
+// What is to run for others: what those who have started since pulled in, or who wait for it yet.
+std::set<std::string> Checks::pulled(const UnitMap& units, const DurableState& disk) const {
+  std::set<std::string> names, are_wanted = wanted(units, disk);
+  auto pull = [&](const std::string& name) {
+    bool is_pulled = units.contains(name) && !disk.holds.contains(name) && !has_rivals(name);
+    return is_pulled && names.insert(name).second;
+  };
+  for (const std::string& name : pulled_)
+    pull(name);
+  for (bool is_news = true; is_news;) {
+    is_news = false;
+    for (const auto& [name, unit] : units) {
+      bool is_to_run = are_wanted.contains(name) || names.contains(name);
+      bool waits = is_to_run && !is_running(name) && !is_latched_well(name) && !is_failed(name);
+      if (!waits) continue;
+      for (const std::string& other : pulled_by(*unit))
+        is_news = pull(other) || is_news;
+    }
+  }
+  return names;
+}
+
 // Whether a service has to wait for others that do not come.
 bool Checks::is_blocked(const Unit& unit, const UnitMap& units, const DurableState& disk) const {
   const Dependencies& on = *unit.dependencies;
@@ -128,7 +150,7 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     if (unit == units.end() || unit->second->fingerprint != start.fingerprint)
       fail("the start of " + name + " by an operator outlives its unit");
   }
-  std::set<std::string> are_wanted = wanted(units, rest.disk);
+  std::set<std::string> are_wanted = wanted(units, rest.disk), are_pulled = pulled(units, rest.disk);
   for (const auto& [name, unit] : units) {
     bool runs = is_running(name);
     const AdoptedService* record = journal_.find(name);
@@ -137,7 +159,8 @@ void Checks::check_running_set(const Rest& rest, const UnitMap& units) {
     // Who was pulled in by another one stays, as with systemd.
     bool may_run = are_wanted.contains(name) || was_pulled_.contains(name) || find(name)->is_adopted;
     if (runs && !may_run) fail(name + " runs, although nobody wants it");
-    if (!runs && are_wanted.contains(name) && !is_latched && !is_blocked(*unit, units, rest.disk)) {
+    bool is_to_run = are_wanted.contains(name) || are_pulled.contains(name);
+    if (!runs && is_to_run && !is_latched && !is_blocked(*unit, units, rest.disk)) {
       auto view = rest.reconciler.service(name);
       fail(name + " is wanted and nothing hinders it, but it does not run" +
            (view ? ": " + std::string(to_string(view->state)) + ", " + view->reason : ""));

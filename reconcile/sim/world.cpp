@@ -21,6 +21,8 @@ World::World(std::uint64_t seed, bool keeps_words)
     : chance_(seed),
       wide_chance_(seed ^ 0x5DEECE66D),
       is_wide_(wide_chance_.one_in(2)),
+      hasty_chance_(seed ^ 0x2545F4914F6CDD1D),
+      is_hasty_(hasty_chance_.one_in(2)),
       faults_(Faults::drawn(chance_)),
       policy_{.allowed_signers = chance_.one_in(3) ? "signers" : "",
               .judges_only_the_tip = chance_.one_in(4)},
@@ -99,6 +101,7 @@ void World::end_faults() {
   trace_.say(now_.instant, "--- no more faults ---");
   author_acts_at_ = operator_acts_at_ = meddler_acts_at_ = crash_at_ = power_loss_at_ = never;
   administrator_acts_at_ = never;
+  is_hasty_ = false;
   machine_.calm_down(now_.instant);
   if (faults_.clock_steps) step_clock(hours(48));  // so that everything that has a time outlives it
   bool was_gone = !repository_.seen_tip(followed_branch());

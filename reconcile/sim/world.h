@@ -147,6 +147,7 @@ class World {
   void act_as_meddler();
   void act_as_operator();
   void act_as_author();
+  bool act_as_hasty_author(const std::string& service);  // whether there was a commit
   void ask(Event request, RequestId id);
   Event service_request(RequestId id);
   Event rollback_request(RequestId id);
@@ -161,6 +162,9 @@ class World {
   Chance chance_;
   Chance wide_chance_;  // of what only half of the worlds have
   bool is_wide_;
+  Chance hasty_chance_;  // of the half in which somebody commits again while a service reloads
+  bool is_hasty_;
+  std::string reloaded_;  // the service that is reloaded for those commits
   Faults faults_;
   SignaturePolicy policy_;
   Trace trace_;
