@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "drivers/git/git_library.h"
 #include "drivers/git/git_values.h"
@@ -52,20 +53,23 @@ ObjectReader::ObjectReader(git_repository* repository) {
   if (git_repository_odb(&odb, repository) == 0) odb_.reset(odb);
 }
 
-std::optional<RawObject> ObjectReader::kept_tree(const git_oid& id) const {
-  if (!large_tree_ || git_oid_equal(git_odb_object_id(large_tree_->object_.get()), &id) == 0)
-    return std::nullopt;
+RawObject RawObject::share() const {
   git_odb_object* same = nullptr;
-  git_odb_object_dup(&same, large_tree_->object_.get());
+  git_odb_object_dup(&same, object_.get());
   return RawObject(same);
+}
+
+std::optional<RawObject> ObjectReader::kept_tree(const git_oid& id) const {
+  for (const std::optional<RawObject>& tree : large_trees_) {
+    if (tree && git_oid_equal(git_odb_object_id(tree->object_.get()), &id) != 0) return tree->share();
+  }
+  return std::nullopt;
 }
 
 void ObjectReader::keep_tree(const RawObject& tree) {
   std::size_t size = tree.bytes().size();
   if (size <= cached_tree_bytes || size > max_kept_tree_bytes) return;
-  git_odb_object* same = nullptr;
-  git_odb_object_dup(&same, tree.object_.get());
-  large_tree_.emplace(same);
+  large_trees_[1] = std::exchange(large_trees_[0], tree.share());
 }
 
 Result<RawObject> ObjectReader::read(const ObjectId& id, ObjectKind kind, std::size_t limit_bytes) {

@@ -3,6 +3,7 @@
 // never an absence.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -32,6 +33,8 @@ class RawObject {
   struct Free {
     void operator()(git_odb_object* object) const;
   };
+  RawObject share() const;
+
   std::unique_ptr<git_odb_object, Free> object_;
 
   friend class ObjectReader;
@@ -59,9 +62,10 @@ class ObjectReader {
   void keep_tree(const RawObject& tree);
 
   std::unique_ptr<git_odb, Free> odb_;
-  // The newest tree that libgit2 does not keep. That of a repository's top, or of its nodes, is what every load reads
-  // twice: as the new tree, and as the old one the next time.
-  std::optional<RawObject> large_tree_;
+  // The two newest trees that libgit2 does not keep, the newest first. That of a repository's top, or of its nodes, is
+  // what every load reads twice: as the new tree, and as the old one the next time. The one before is where a rollback
+  // goes to.
+  std::array<std::optional<RawObject>, 2> large_trees_;
   std::size_t reads_ = 0;
 };
 

@@ -77,7 +77,8 @@ TEST_CASE("a repository whose caches were given back reads as before, what was a
   CHECK(repository.objects().read(second, ObjectKind::commit, limit));
 }
 
-TEST_CASE("of large trees the newest is kept, so that a load reads it once and the memory does not grow") {
+TEST_CASE(
+    "of large trees the two newest are kept, so that a load reads them once and the memory does not grow") {
   ScratchRepository scratch;
   for (int i = 0; i < 30; ++i)
     scratch.write(std::string(200, 'n') + std::to_string(i), "");
@@ -85,6 +86,8 @@ TEST_CASE("of large trees the newest is kept, so that a load reads it once and t
   ObjectId first = scratch.id("HEAD^{tree}");
   scratch.commit("web.service", "[Service]\nExecStart=/bin/true\n");
   ObjectId second = scratch.id("HEAD^{tree}");
+  scratch.commit("web.service", "[Service]\nExecStart=/bin/false\n");
+  ObjectId third = scratch.id("HEAD^{tree}");
   Repository repository = open(scratch.path());
   constexpr std::size_t limit = 1 << 20;
   auto is_kept = [&](const ObjectId& tree) {
@@ -99,7 +102,11 @@ TEST_CASE("of large trees the newest is kept, so that a load reads it once and t
   CHECK(is_kept(first));
   CHECK_FALSE(repository.objects().read(first, ObjectKind::tree, 100));
   REQUIRE(repository.objects().read(second, ObjectKind::tree, limit));
+  CHECK(is_kept(first));
   CHECK(is_kept(second));
+  REQUIRE(repository.objects().read(third, ObjectKind::tree, limit));
+  CHECK(is_kept(second));
+  CHECK(is_kept(third));
   CHECK_FALSE(is_kept(first));
 }
 
