@@ -22,7 +22,7 @@ class JournaledMap {
   template <typename K>
   const Value* find(const K& key) const {
     const auto found = map_.find(key);
-    return found == map_.end() ? nullptr : &value_of(*found);
+    return found == map_.end() ? nullptr : value_of(*found);
   }
   template <typename K>
   bool contains(const K& key) const {
@@ -67,10 +67,10 @@ class JournaledMap {
   void remember(const Key& key) {
     if (touched_.contains(key)) return;
     const auto found = map_.find(key);
-    touched_.emplace(key, found == map_.end() ? std::nullopt : std::optional<Value>(value_of(*found)));
+    touched_.emplace(key, found == map_.end() ? std::nullopt : std::optional<Value>(*value_of(*found)));
   }
-  static const Value& value_of(const std::pair<const Key, Value>& item) { return item.second; }
-  static const Value& value_of(const Value& item) { return item; }
+  static const Value* value_of(const std::pair<const Key, Value>& item) { return &item.second; }
+  static const Value* value_of(const Value& item) { return &item; }
 
   Map map_;
   std::pmr::monotonic_buffer_resource scratch_;
