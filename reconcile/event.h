@@ -147,7 +147,7 @@ struct MainPidFound {
 
 // One datagram of sd_notify(3), already matched to a service.
 struct Notified {
-  ServiceId service;
+  ServiceId service{};
   Pid sender = 0;
   bool is_ready = false;
   bool is_reloading = false;
