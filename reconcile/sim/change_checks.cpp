@@ -7,15 +7,6 @@
 namespace gitproc::sim {
 namespace {
 
-UnitPtr find_unit(const Commit& commit, const std::string& name) {
-  auto found = commit.units.find(name);
-  return found == commit.units.end() ? nullptr : found->second;
-}
-
-bool contains(const std::vector<std::string>& list, const std::string& name) {
-  return std::ranges::find(list, name) != list.end();
-}
-
 bool is_rival(const Commit& commit, const std::string& name) {
   return std::ranges::any_of(commit.units, [&](const auto& entry) {
     const std::vector<std::string>& conflicts = entry.second->dependencies->conflicts;

@@ -13,10 +13,6 @@ constexpr std::size_t remembered_commits = 8;
 constexpr unsigned max_idle_steps = 3;
 constexpr unsigned max_steps_per_second = 3000;
 
-bool contains(const std::vector<std::string>& list, const std::string& name) {
-  return std::ranges::find(list, name) != list.end();
-}
-
 bool takes_stops(const Unit& unit, const std::string& of) {
   const Dependencies& on = *unit.dependencies;
   return contains(on.requires_, of) || contains(on.requisite, of) || contains(on.binds_to, of) ||
@@ -26,11 +22,6 @@ bool takes_stops(const Unit& unit, const std::string& of) {
 bool is_ordered(const Unit& later, const Unit& earlier) {
   return contains(later.dependencies->after, earlier.name) ||
          contains(earlier.dependencies->before, later.name);
-}
-
-UnitPtr find_unit(const Commit& commit, const std::string& name) {
-  auto found = commit.units.find(name);
-  return found == commit.units.end() ? nullptr : found->second;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 // When it has come to rest: what runs is what commit, holds and latches imply, and what is said of it is true.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -23,6 +24,10 @@
 #include "reconcile/sim/repository.h"
 
 namespace gitproc::sim {
+
+inline bool contains(const std::vector<std::string>& list, const std::string& name) {
+  return std::ranges::find(list, name) != list.end();
+}
 
 class Checks {
  public:

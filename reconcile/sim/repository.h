@@ -27,6 +27,12 @@ struct Commit {
   }
 };
 
+// Null where the commit has none of that name.
+inline UnitPtr find_unit(const Commit& commit, const std::string& name) {
+  auto found = commit.units.find(name);
+  return found == commit.units.end() ? nullptr : found->second;
+}
+
 class Repository : public CommitGraph, public SignatureCheck {
  public:
   static constexpr const char* main_branch = "main";

@@ -4,13 +4,7 @@
 #include "reconcile/sim/checks.h"
 
 namespace gitproc::sim {
-namespace {
-
-bool contains(const std::vector<std::string>& list, const std::string& name) {
-  return std::ranges::find(list, name) != list.end();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void Checks::at_rest(const Rest& rest) {
   const DurableState& disk = rest.disk;
